@@ -1,0 +1,27 @@
+import { z } from "zod";
+import { runSession } from "../recorder/session.ts";
+import { createLogger } from "../status/log.ts";
+import { AddressError } from "../status/server.ts";
+import { FolderError } from "../storage/folder.ts";
+import { type Command, Failure } from "./command.ts";
+
+/** `tapedeck record` */
+export const command: Command = {
+  name: "record",
+  summary: "Records the exchanges' streams into the lake.",
+  description:
+    "Records until it is stopped (SIGTERM or SIGINT: everything received is published first) or until " +
+    "--duration is over. The lake is DIR/lake; the status API answers on --host and --port.",
+  flags: [],
+  common: "all",
+  options: z.strictObject({}),
+  async run({ settings }) {
+    try {
+      const end = await runSession(settings, createLogger(settings.log));
+      return end.exitCode;
+    } catch (error) {
+      if (error instanceof FolderError || error instanceof AddressError) throw new Failure(error.message);
+      throw error;
+    }
+  },
+};

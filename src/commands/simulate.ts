@@ -1,0 +1,143 @@
+/** `tapedeck simulate`: generated exchanges on loopback. */
+import { z } from "zod";
+import { parseDuration } from "../config/units.ts";
+import { type BinanceStats, startBinance } from "../simulator/binance.ts";
+import { untilSignal } from "../simulator/until-signal.ts";
+import { type Command, Failure } from "./command.ts";
+
+const PORT_DEFAULT = "9443";
+const INSTRUMENTS_MAX = 4000;
+const RATE_MAX = 10_000_000;
+const LIVE_LINE_MS = 1000;
+
+const whole = (min: number, max: number): z.ZodType<number, string> =>
+  z
+    .string()
+    .refine((text) => /^\d+$/.test(text) && Number(text) >= min && Number(text) <= max, {
+      error: `a whole number from ${min} to ${max} is wanted`,
+    })
+    .transform(Number);
+
+const duration = z.string().transform((text, context) => {
+  const ms = parseDuration(text);
+  if (ms !== undefined && ms > 0) return ms;
+  context.addIssue({ code: "custom", message: "a duration such as 500ms, 30s or 5m is wanted" });
+  return z.NEVER;
+});
+
+const OPTIONS = z.object({
+  port: z.string().default(PORT_DEFAULT).pipe(whole(0, 65_535)),
+  seed: z.string().default("1"),
+  instruments: z.string().default("200").pipe(whole(1, INSTRUMENTS_MAX)),
+  rate: z
+    .string()
+    .default("10000")
+    .pipe(
+      z.union([z.literal("max"), whole(1, RATE_MAX)], {
+        error: `"max" or a whole number of events/s is wanted`,
+      }),
+    ),
+  burstFactor: z
+    .string()
+    .default("1")
+    .refine((text) => Number(text) >= 1 && Number(text) <= 1000, {
+      error: "a number from 1 to 1000 is wanted",
+    })
+    .transform(Number),
+  burstEvery: z.string().default("60s").pipe(duration),
+  burstLength: z.string().default("1s").pipe(duration),
+  quietLog: z.boolean().default(false),
+});
+
+/** The command. */
+export const command: Command<z.infer<typeof OPTIONS>> = {
+  name: "simulate",
+  summary: "Serves a simulated exchange over WebSocket and HTTP.",
+  description:
+    "Serves Binance USD-M futures with generated markets: the same routes, subscriptions, limits and " +
+    "frames, from a seed. GET /sim/stats tells what was sent. Ends on Ctrl-C.",
+  flags: [
+    { name: "port", value: "N", meaning: `Port on 127.0.0.1; 0 = any free one (default ${PORT_DEFAULT}).` },
+    { name: "seed", value: "TEXT", meaning: "Same seed, same prices and ids (default 1)." },
+    { name: "instruments", value: "N", meaning: "USDT perpetuals that trade (default 200)." },
+    {
+      name: "rate",
+      value: "N|max",
+      meaning: "Events per second of bookTicker and aggTrade, or as fast as they are taken (default 10000).",
+    },
+    {
+      name: "burst-factor",
+      value: "N",
+      meaning: "A burst multiplies the rate by this (default 1: no bursts).",
+    },
+    { name: "burst-every", value: "60s", meaning: "Time from one burst to the next (default 60s)." },
+    { name: "burst-length", value: "1s", meaning: "Length of a burst (default 1s)." },
+    { name: "quiet-log", meaning: "No live line on the terminal." },
+  ],
+  common: [],
+  options: OPTIONS,
+  async run({ options }) {
+    const { port, seed, instruments, rate, burstFactor, burstEvery, burstLength, quietLog } = options;
+    const exchange = orFailure(port, () =>
+      startBinance({
+        port,
+        seed,
+        instruments,
+        rate,
+        burstFactor,
+        burstEveryMs: burstEvery,
+        burstLengthMs: burstLength,
+      }),
+    );
+    const ended = untilSignal();
+    console.log(`simulate: binance with ${instruments} instruments, seed ${seed}, ready at ${exchange.url}`);
+    console.log(
+      `record it: tapedeck record --set exchanges.binance.ws_url=${exchange.url} --set exchanges.binance.rest_url=${exchange.restUrl}`,
+    );
+    const live = !quietLog && process.stderr.isTTY ? liveLine(() => exchange.stats()) : undefined;
+    await ended;
+    live?.();
+    const stats = exchange.stats();
+    await exchange.stop();
+    console.log(`simulate: sent ${sentText(stats)} to ${stats.connectionsTotal} connections`);
+    return 0;
+  },
+};
+
+/** Redraws one line a second on stderr; the returned function ends it. */
+function liveLine(read: () => BinanceStats): () => void {
+  let before = 0;
+  const timer = setInterval(() => {
+    const stats = read();
+    const total = sum(stats);
+    const rate = Math.round(((total - before) * 1000) / LIVE_LINE_MS).toLocaleString("en");
+    before = total;
+    process.stderr.write(
+      `\r\x1b[K${rate} frames/s · ${total.toLocaleString("en")} sent · ${stats.connections} connections · ${stats.subscriptions} streams`,
+    );
+  }, LIVE_LINE_MS);
+  return () => {
+    clearInterval(timer);
+    process.stderr.write("\r\x1b[K");
+  };
+}
+
+function sum({ sent }: BinanceStats): number {
+  return Object.values(sent).reduce((total, count) => total + count, 0);
+}
+
+function sentText(stats: BinanceStats): string {
+  const kinds = Object.entries(stats.sent).map(([kind, count]) => `${kind} ${count}`);
+  return `${sum(stats)} frames (${kinds.join(", ")})`;
+}
+
+function orFailure<T>(port: number, start: () => T): T {
+  try {
+    return start();
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "EADDRINUSE") {
+      throw new Failure(`port ${port} on 127.0.0.1 is taken: choose another with --port`);
+    }
+    throw error;
+  }
+}

@@ -1,0 +1,12 @@
+/** All exchanges by name. */
+import { binance } from "./binance.ts";
+import type { Exchange } from "./exchange.ts";
+
+const EXCHANGES: readonly Exchange[] = [binance];
+
+/** The exchange of this name. @throws Error when there is none. */
+export function exchangeByName(name: string): Exchange {
+  const exchange = EXCHANGES.find((candidate) => candidate.name === name);
+  if (exchange === undefined) throw new Error(`no exchange is called ${name}`);
+  return exchange;
+}

@@ -1,0 +1,52 @@
+/** An ingest worker: a thread around {@link Ingest}. */
+import { Clock } from "./clock.ts";
+import { Ingest } from "./ingest.ts";
+import type { FromIngest, ToIngest } from "./messages.ts";
+
+declare const self: {
+  onmessage: ((event: MessageEvent<ToIngest>) => void) | null;
+  postMessage(message: FromIngest): void;
+};
+
+/** How often statistics go to the main thread and the clock follows the wall clock, ms. */
+const STATS_INTERVAL = 250;
+
+const post = (message: FromIngest) => self.postMessage(message);
+
+function fatal(error: unknown): void {
+  post({ type: "fatal", error: error instanceof Error ? (error.stack ?? error.message) : String(error) });
+}
+
+process.on("uncaughtException", fatal);
+process.on("unhandledRejection", fatal);
+
+const clock = new Clock();
+let ingest: Ingest | null = null;
+
+const report = () => {
+  clock.discipline();
+  if (ingest !== null) post({ type: "stats", exchanges: ingest.stats(), clockOffset: clock.offset() });
+};
+const timer = setInterval(report, STATS_INTERVAL);
+
+self.onmessage = ({ data }) => {
+  switch (data.type) {
+    case "start":
+      ingest = new Ingest({ ...data, clock, post });
+      post({ type: "ready" });
+      return;
+    case "exchange":
+      ingest?.add(data.job);
+      return;
+    case "quarantined":
+      ingest?.quarantined(data.bytes);
+      return;
+    case "stop":
+      clearInterval(timer);
+      ingest?.stop();
+      report();
+      post({ type: "stopped" });
+      self.onmessage = null;
+      return;
+  }
+};

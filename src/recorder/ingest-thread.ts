@@ -1,0 +1,80 @@
+import type {
+  ExchangeJob,
+  ExchangeStats,
+  FromIngest,
+  IngestNotice,
+  QuarantinedFrame,
+  ToIngest,
+} from "../ingest/messages.ts";
+import { startThread, type Thread } from "./thread.ts";
+
+/** What an ingest thread tells the recorder. */
+export interface IngestThreadEvents {
+  notice(notice: IngestNotice): void;
+  /** A frame that could not be decoded; the promise resolves when it is kept. */
+  quarantine(frame: QuarantinedFrame): Promise<void>;
+  /** It cannot go on, or is gone. */
+  died(why: string): void;
+}
+
+/** The main thread's end of an ingest worker. */
+export class IngestThread {
+  exchanges: readonly ExchangeStats[] = [];
+  /** µs by which the wall clock is ahead of receive time. */
+  clockOffset = 0;
+  readonly #thread: Thread<ToIngest>;
+  readonly #stopped = Promise.withResolvers<void>();
+
+  constructor(start: Omit<Extract<ToIngest, { type: "start" }>, "type">, events: IngestThreadEvents) {
+    const onMessage = (message: FromIngest) => {
+      switch (message.type) {
+        case "ready":
+          return;
+        case "stats":
+          this.exchanges = message.exchanges;
+          this.clockOffset = message.clockOffset;
+          return;
+        case "notice":
+          events.notice(message.notice);
+          return;
+        case "quarantine":
+          void events.quarantine(message.frame).then(() => {
+            this.#thread.post({ type: "quarantined", bytes: message.frame.frame.length });
+          });
+          return;
+        case "stopped":
+          this.#stopped.resolve();
+          return;
+        case "fatal":
+          events.died(message.error);
+          return;
+      }
+    };
+    this.#thread = startThread<ToIngest, FromIngest>(
+      new Worker(new URL("../ingest/worker.ts", import.meta.url)),
+      onMessage,
+      (why) => {
+        this.#stopped.resolve();
+        events.died(why);
+      },
+    );
+    this.#thread.post({ type: "start", ...start });
+  }
+
+  /** Opens the connections of an exchange. */
+  add(job: ExchangeJob): void {
+    this.#thread.post({ type: "exchange", job });
+  }
+
+  /** Closes all sockets; resolves when every event is in its ring. */
+  async stop(): Promise<void> {
+    this.#thread.post({ type: "stop" });
+    await this.#stopped.promise;
+    this.#thread.terminate();
+  }
+
+  /** Ends the thread at once: it holds no DuckDB, so that is safe. */
+  terminate(): void {
+    this.#thread.terminate();
+  }
+}

@@ -1,0 +1,73 @@
+import type { Settings } from "../config/schema.ts";
+import type { Logger } from "../status/log.ts";
+import { type StatusServer, serveStatus } from "../status/server.ts";
+import { Recorder, type RecorderEnd } from "./recorder.ts";
+
+/** A second signal within this many ms of the first is the same one: `bun run` and `timeout` double them. */
+const SIGNAL_ECHO = 1000;
+
+/**
+ * One recording from start to end, as `record` and `demo` run it: status API, recorder, signals, duration.
+ *
+ * Resolves when the recording has ended, by a signal, by `record.duration`, or because a thread died.
+ *
+ * @param onStart called once when recording has begun
+ * @throws FolderError or AddressError when it cannot begin
+ */
+export async function runSession(
+  settings: Settings,
+  log: Logger,
+  onStart: (recorder: Recorder, status: StatusServer) => void = () => undefined,
+): Promise<RecorderEnd> {
+  let recorder: Recorder | null = null;
+  const status = serveStatus({
+    host: settings.status.host,
+    port: settings.status.port,
+    snapshot: () => recorder?.snapshot() ?? null,
+  });
+  const signals = watchSignals(log);
+  try {
+    recorder = await Recorder.start(settings, log);
+    log.info("status_api", { url: status.url });
+    onStart(recorder, status);
+    const why = await Promise.race([
+      signals.first,
+      recorder.died.then(() => "died" as const),
+      ...(settings.record.duration === undefined ? [] : [Bun.sleep(settings.record.duration)]),
+    ]);
+    if (why === "died" && recorder.drainDied) {
+      // Nothing can be drained any more; what stands in files is safe.
+      process.exit(1);
+    }
+    const end = await recorder.stop();
+    return why === "died" ? { ...end, exitCode: 1 } : end;
+  } finally {
+    signals.stop();
+    await status.stop();
+  }
+}
+
+function watchSignals(log: Logger): { first: Promise<"signal">; stop(): void } {
+  const first = Promise.withResolvers<"signal">();
+  let firstAt: number | null = null;
+  const onSignal = (signal: NodeJS.Signals) => {
+    const now = performance.now();
+    if (firstAt === null) {
+      firstAt = now;
+      log.info("signal", { signal, meaning: "stopping; send it again after a second to end at once" });
+      first.resolve("signal");
+    } else if (now - firstAt >= SIGNAL_ECHO) {
+      log.error("signal", { signal, meaning: "ending at once; events not yet published are lost" });
+      process.exit(1);
+    }
+  };
+  process.on("SIGINT", onSignal);
+  process.on("SIGTERM", onSignal);
+  return {
+    first: first.promise,
+    stop() {
+      process.off("SIGINT", onSignal);
+      process.off("SIGTERM", onSignal);
+    },
+  };
+}

@@ -1,0 +1,141 @@
+import { COUNTER, HEAD, type RingHandle, type RingViews, TAIL, VERSION, viewsOf } from "./memory.ts";
+import { Row } from "./row.ts";
+import { TEXT_PIECES, TEXT_WORDS } from "./text.ts";
+
+/**
+ * The writing side of a ring: exactly one per ring at a time.
+ *
+ * Records are staged with {@link commit} and become visible together with {@link publish}: once per
+ * socket read or small batch, because publishing costs more than writing. A full ring drops the newest
+ * record and counts it. Every record, accepted or dropped, takes the next `seq`.
+ */
+export class RingProducer {
+  /** The record being put together; `commit` takes it as it stands. */
+  readonly row: Row;
+  readonly #views: RingViews;
+  readonly #capacity: number;
+  readonly #mask: number;
+  readonly #columns: number;
+  readonly #texts: number;
+  readonly #seqSlot: number;
+  /** Records published, modulo 2^32: what head holds. */
+  #head: number;
+  /** Records staged behind head. */
+  #staged = 0;
+  /** The consumer's index as last seen: reading it for each record would cost a cache miss each time. */
+  #tail: number;
+  #seq: number;
+  #droppedStaged = 0;
+  /** Records offered since the last publication, counted on their own: publish checks the sum. */
+  #offered = 0;
+  #markOffered = 0;
+  #markStaged = 0;
+  #markDropped = 0;
+  #markSeq = 0;
+
+  /**
+   * Attaching to a ring that had a producer before goes on where that one published last.
+   *
+   * @param seqSlot numeric slot that takes the running number of the record
+   */
+  constructor(handle: RingHandle, seqSlot: number) {
+    this.#views = viewsOf(handle);
+    this.#capacity = handle.capacity;
+    this.#mask = handle.capacity - 1;
+    this.#columns = handle.numbers;
+    this.#texts = handle.texts;
+    this.#seqSlot = seqSlot;
+    this.#seq = this.#views.counters[COUNTER.offered];
+    this.#head = Atomics.load(this.#views.control, HEAD);
+    this.#tail = Atomics.load(this.#views.control, TAIL);
+    this.row = new Row(handle.numbers, handle.texts);
+  }
+
+  /** Records staged and not yet published, dropped ones included. */
+  get pending(): number {
+    return this.#offered;
+  }
+
+  /** Stages the row. Returns false when the ring was full and the record was dropped. */
+  commit(): boolean {
+    this.#offered++;
+    const numbers = this.row.numbers;
+    numbers[this.#seqSlot] = this.#seq++;
+    const next = (this.#head + this.#staged) | 0;
+    if (((next - this.#tail) | 0) >= this.#capacity) {
+      this.#tail = Atomics.load(this.#views.control, TAIL);
+      if (((next - this.#tail) | 0) >= this.#capacity) {
+        this.#droppedStaged++;
+        return false;
+      }
+    }
+    const capacity = this.#capacity;
+    const index = next & this.#mask;
+    const target = this.#views.numbers;
+    for (let column = 0, at = index; column < this.#columns; column++, at += capacity) {
+      target[at] = numbers[column];
+    }
+    if (this.#texts > 0) this.#commitTexts(index);
+    this.#staged++;
+    return true;
+  }
+
+  #commitTexts(index: number): void {
+    const words = this.row.words;
+    const target = this.#views.words;
+    const stride = this.#capacity * 4;
+    for (let text = 0; text < this.#texts; text++) {
+      let from = text * TEXT_WORDS;
+      let at = text * TEXT_PIECES * stride + index * 4;
+      for (let piece = 0; piece < TEXT_PIECES; piece++, from += 4, at += stride) {
+        target[at] = words[from];
+        target[at + 1] = words[from + 1];
+        target[at + 2] = words[from + 2];
+        target[at + 3] = words[from + 3];
+      }
+    }
+  }
+
+  /** Remembers where the frame begins that is about to be decoded. */
+  mark(): void {
+    this.#markOffered = this.#offered;
+    this.#markStaged = this.#staged;
+    this.#markDropped = this.#droppedStaged;
+    this.#markSeq = this.#seq;
+  }
+
+  /** Takes back what was staged since {@link mark}: the frame turned out not to be decodable. */
+  rewind(): void {
+    this.#offered = this.#markOffered;
+    this.#staged = this.#markStaged;
+    this.#droppedStaged = this.#markDropped;
+    this.#seq = this.#markSeq;
+  }
+
+  /** Makes the staged records visible to the consumer and brings the counters up to date. */
+  publish(): void {
+    const staged = this.#staged;
+    const dropped = this.#droppedStaged;
+    const offered = this.#offered;
+    if (offered === 0) return;
+    if (offered !== staged + dropped) {
+      throw new Error(`ring: offered ${offered} records, accepted ${staged} and dropped ${dropped}`);
+    }
+    const { control, counters } = this.#views;
+    this.#tail = Atomics.load(control, TAIL);
+    const head = (this.#head + staged) | 0;
+    const used = (head - this.#tail) | 0;
+    // Counters first, head after: a reader then never sees a record released that was not accepted.
+    Atomics.add(control, VERSION, 1);
+    counters[COUNTER.offered] = counters[COUNTER.offered] + offered;
+    counters[COUNTER.accepted] = counters[COUNTER.accepted] + staged;
+    counters[COUNTER.dropped] = counters[COUNTER.dropped] + dropped;
+    if (used > counters[COUNTER.highWater]) counters[COUNTER.highWater] = used;
+    Atomics.add(control, VERSION, 1);
+    this.#head = head;
+    this.#staged = 0;
+    this.#droppedStaged = 0;
+    this.#offered = 0;
+    Atomics.store(control, HEAD, head);
+  }
+}

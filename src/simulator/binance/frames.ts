@@ -1,0 +1,110 @@
+/**
+ * Payloads of Binance USD-M futures, key for key and spelled as on the wire.
+ *
+ * Each function returns the payload of a raw `/ws` connection; `/stream` wraps it as
+ * `{"stream":"btcusdt@aggTrade","data":<payload>}`.
+ */
+import { FixedMemo, fixed, integer } from "../decimals.ts";
+import type { Market } from "../market.ts";
+import type { Instrument } from "./instruments.ts";
+
+/** Digits of prices in markPrice frames, whatever the instrument. */
+const MARK_DECIMALS = 8;
+
+/** The start of a wrapped frame; the payload and one `}` follow. */
+export function wrapperHead(stream: string): string {
+  return `{"stream":${JSON.stringify(stream)},"data":`;
+}
+
+/** State of the mark price of one symbol, moved once a second. */
+export interface MarkState {
+  /** Prices in quote currency. */
+  mark: number;
+  average: number;
+  index: number;
+  settlement: number;
+  /** Funding rate as a fraction. */
+  rate: number;
+}
+
+/** Spells one instrument's payloads; the parts that never change are joined once. */
+export class FrameSpeller {
+  readonly #instrument: Instrument;
+  readonly #symbol: string;
+  readonly #bookHead: string;
+  readonly #names: string;
+  readonly #bid: FixedMemo;
+  readonly #ask: FixedMemo;
+  readonly #bidAmount: FixedMemo;
+  readonly #askAmount: FixedMemo;
+
+  constructor(instrument: Instrument) {
+    this.#instrument = instrument;
+    this.#symbol = JSON.stringify(instrument.symbol);
+    const pair = JSON.stringify(instrument.pair);
+    this.#bookHead = `,"s":${this.#symbol},"ps":${pair},"b":"`;
+    this.#names = `"ps":${pair},"st":1}}`;
+    this.#bid = new FixedMemo(instrument.priceDecimals);
+    this.#ask = new FixedMemo(instrument.priceDecimals);
+    this.#bidAmount = new FixedMemo(instrument.amountDecimals);
+    this.#askAmount = new FixedMemo(instrument.amountDecimals);
+  }
+
+  /**
+   * `{"e":"bookTicker","u":359220650272,"s":"BTCUSDT","ps":"BTCUSDT","b":"64336.00","B":"73.334",
+   * "a":"64346.70","A":"589.802","T":1785048483771,"E":1785048483771,"st":1}`
+   */
+  bookTicker(market: Market, matchedMs: number, sentMs: number): string {
+    const bid = this.#bid.spell(market.bid);
+    const bidAmount = this.#bidAmount.spell(market.bidAmount);
+    const ask = this.#ask.spell(market.ask);
+    const askAmount = this.#askAmount.spell(market.askAmount);
+    return `{"e":"bookTicker","u":${integer(market.updateId)}${this.#bookHead}${bid}","B":"${bidAmount}","a":"${ask}","A":"${askAmount}","T":${integer(matchedMs)},"E":${integer(sentMs)},"st":1}`;
+  }
+
+  /**
+   * `{"e":"aggTrade","E":1791391082024,"a":3478018549,"s":"BTCUSDT","p":"83434.40","q":"0.016","nq":"0.016",
+   * "f":8154045700,"l":8154045704,"T":1791391081874,"m":true,"st":1}`
+   */
+  aggTrade(market: Market, tradedMs: number, sentMs: number): string {
+    const { priceDecimals, amountDecimals } = this.#instrument;
+    const price = fixed(market.price, priceDecimals);
+    const amount = fixed(market.amount, amountDecimals);
+    const ordinary =
+      market.ordinaryAmount === market.amount ? amount : fixed(market.ordinaryAmount, amountDecimals);
+    return `{"e":"aggTrade","E":${integer(sentMs)},"a":${integer(market.tradeId)},"s":${this.#symbol},"p":"${price}","q":"${amount}","nq":"${ordinary}","f":${integer(market.firstFill)},"l":${integer(market.lastFill)},"T":${integer(tradedMs)},"m":${market.buyerIsMaker},"st":1}`;
+  }
+
+  /**
+   * `{"e":"markPriceUpdate","E":1789467508000,"s":"BTCUSDT","p":"76986.40000000","ap":"76986.40000000",
+   * "P":"76996.91044964","i":"77014.72500000","r":"0.00010000","T":1789488000000,"st":1}`; a dated
+   * contract has no funding: `"r":"","T":0`.
+   */
+  markPrice(state: MarkState, sentMs: number): string {
+    const { fundingHours } = this.#instrument;
+    const spell = (price: number): string => price.toFixed(MARK_DECIMALS);
+    const interval = fundingHours * 3_600_000;
+    const next = interval === 0 ? 0 : (Math.floor(sentMs / interval) + 1) * interval;
+    // A tiny negative rate would be spelled "-0.00000000", which Binance does not send.
+    const rate = interval === 0 ? "" : spell(state.rate).replace(/^-(0\.0+)$/, "$1");
+    return `{"e":"markPriceUpdate","E":${sentMs},"s":${this.#symbol},"p":"${spell(state.mark)}","ap":"${spell(
+      state.average,
+    )}","P":"${spell(state.settlement)}","i":"${spell(state.index)}","r":"${rate}","T":${next},"st":1}`;
+  }
+
+  /**
+   * `{"e":"forceOrder","E":1791565603055,"o":{"s":"BTCUSDT","S":"SELL","o":"LIMIT","f":"IOC","q":"0.190",
+   * "p":"82338.30","ap":"82651.90","X":"FILLED","l":"0.155","z":"0.190","T":1791565602120,"ps":"BTCUSDT","st":1}}`
+   */
+  forceOrder(market: Market, orderedMs: number, sentMs: number): string {
+    const { priceDecimals, amountDecimals } = this.#instrument;
+    const amount = fixed(market.liquidationAmount, amountDecimals);
+    const lastFill = fixed(Math.ceil(market.liquidationAmount * 0.8), amountDecimals);
+    const side = market.liquidationSells ? "SELL" : "BUY";
+    const average = fixed(market.liquidationSells ? market.bid : market.ask, priceDecimals);
+    return `{"e":"forceOrder","E":${sentMs},"o":{"s":${this.#symbol},"S":"${side}","o":"LIMIT","f":"IOC","q":"${amount}","p":"${fixed(
+      market.liquidationPrice,
+      priceDecimals,
+    )}","ap":"${average}","X":"FILLED","l":"${lastFill}","z":"${amount}","T":${orderedMs},${this.#names}`;
+  }
+}

@@ -1,0 +1,291 @@
+/** Serves captured frames over WebSocket as the exchange would: each once, in order, to its subscriber. */
+import { BinanceReplay } from "./binance/replay.ts";
+import { capturedLines } from "./capture-file.ts";
+import type { Connection } from "./connection.ts";
+import type { Captured, ReplayProtocol, ReplaySink } from "./replay-protocol.ts";
+import { type ExchangeServer, type ServerOptions, type ServerStats, serveExchange } from "./server.ts";
+
+/** Exchanges whose captures can be served; a new one is one file and one line here. */
+export const REPLAY_EXCHANGES: Readonly<Record<string, () => ReplayProtocol>> = {
+  binance: () => new BinanceReplay(),
+};
+
+/** Settings of {@link startReplay}. */
+export interface ReplayOptions extends ServerOptions {
+  /** Captures, served one after the other; see capture-file.ts for what a line may be. */
+  readonly files: readonly string[];
+  /** A key of {@link REPLAY_EXCHANGES}. */
+  readonly exchange?: string;
+  /** 1 = as recorded, 10 = ten times faster; absent = as fast as it is taken. Lines without `ts` follow at once. */
+  readonly speed?: number;
+  /** Nothing is sent before subscriptions have not changed for this long. */
+  readonly quietMs?: number;
+  /** How much longer to wait while a route that the capture has frames of has no subscriber. */
+  readonly routeWaitMs?: number;
+  /** Unsent bytes of a connection beyond which reading waits for it. */
+  readonly backPressureBytes?: number;
+}
+
+/** What a replay has done. */
+export interface ReplayStats extends ServerStats {
+  readonly state: "waiting" | "sending" | "done" | "stopped";
+  /** Frames handed over, by stream. */
+  readonly sent: Record<string, number>;
+  /** Frames of streams that nobody had subscribed, by stream: not sent, as the exchange would not. */
+  readonly notSubscribed: Record<string, number>;
+  /** Frames whose stream cannot be told, given to the oldest connection. */
+  readonly unknown: number;
+  /** Acks and errors of the captured session, not sent again. */
+  readonly skippedControls: number;
+  /** Frames that could not be handed over because their connection closed meanwhile. */
+  readonly lost: number;
+  /** Sum of `sent` and `unknown`. */
+  readonly total: number;
+}
+
+/** A running replay. */
+export interface Replay {
+  readonly port: number;
+  readonly url: string;
+  readonly restUrl: string;
+  /** Resolves when the subscriptions are complete and sending begins, or the replay was stopped. */
+  readonly started: Promise<void>;
+  /** Resolves when every frame was handed over and no buffer holds any; rejects when a file cannot be read. */
+  readonly done: Promise<ReplayStats>;
+  stats(): ReplayStats;
+  stop(): Promise<void>;
+}
+
+const BATCH_FRAMES = 256;
+const BATCH_CHARS = 256 << 10;
+/** Slot of frames whose stream cannot be told. */
+const UNKNOWN_SLOT = 0;
+
+/**
+ * Reads the captures once for their instruments and routes, then serves.
+ *
+ * Throws when a file cannot be read, the exchange is not known or the port is taken (EADDRINUSE).
+ */
+export async function startReplay({
+  exchange = "binance",
+  files,
+  speed,
+  quietMs = 1000,
+  routeWaitMs = 5000,
+  backPressureBytes = 1 << 20,
+  ...server
+}: ReplayOptions): Promise<Replay> {
+  const create = REPLAY_EXCHANGES[exchange];
+  if (create === undefined) {
+    throw new Error(`no replay for exchange ${exchange}; known: ${Object.keys(REPLAY_EXCHANGES).join(", ")}`);
+  }
+  const protocol = create();
+  const routes = new Set<string>();
+  for await (const { raw } of capturedLines(files)) {
+    protocol.learn(raw);
+    const captured = protocol.read(raw);
+    const route = captured.kind === "frame" ? protocol.routeOf(captured.streams[0]) : undefined;
+    if (route !== undefined) routes.add(route);
+  }
+  return new FileReplay({ protocol, routes, files, speed, quietMs, routeWaitMs, backPressureBytes, server });
+}
+
+interface FileReplayOptions {
+  readonly protocol: ReplayProtocol;
+  readonly routes: ReadonlySet<string>;
+  readonly files: readonly string[];
+  readonly speed: number | undefined;
+  readonly quietMs: number;
+  readonly routeWaitMs: number;
+  readonly backPressureBytes: number;
+  readonly server: ServerOptions;
+}
+
+class FileReplay implements Replay, ReplaySink {
+  readonly started: Promise<void>;
+  readonly done: Promise<ReplayStats>;
+  readonly #options: FileReplayOptions;
+  readonly #server: ExchangeServer;
+  readonly #subscribers = new Map<string, Connection[]>();
+  readonly #slots = new Map<string, number>();
+  readonly #counts: number[] = [0];
+  readonly #notSubscribed = new Map<string, number>();
+  readonly #batch = new Set<Connection>();
+  #wake: (() => void) | undefined;
+  #state: ReplayStats["state"] = "waiting";
+  #controls = 0;
+  #lost = 0;
+  #changedAt = performance.now();
+  #batchFrames = 0;
+  #batchChars = 0;
+
+  constructor(options: FileReplayOptions) {
+    this.#options = options;
+    this.#server = serveExchange(
+      options.protocol.dialect(this, () => this.stats()),
+      options.server,
+    );
+    this.started = this.#quiet();
+    this.done = this.started.then(() => this.#send());
+    // Who does not ask for the outcome must not be ended by it.
+    this.done.catch(() => {});
+  }
+
+  get port(): number {
+    return this.#server.port;
+  }
+
+  get url(): string {
+    return this.#server.url;
+  }
+
+  get restUrl(): string {
+    return this.#server.restUrl;
+  }
+
+  stats(): ReplayStats {
+    const sent: Record<string, number> = {};
+    for (const [stream, slot] of this.#slots) sent[stream] = this.#counts[slot] ?? 0;
+    return {
+      state: this.#state,
+      total: this.#counts.reduce((sum, count) => sum + count, 0),
+      sent,
+      notSubscribed: Object.fromEntries(this.#notSubscribed),
+      unknown: this.#counts[UNKNOWN_SLOT] ?? 0,
+      skippedControls: this.#controls,
+      lost: this.#lost,
+      ...this.#server.stats(),
+    };
+  }
+
+  async stop(): Promise<void> {
+    if (this.#state !== "done") this.#state = "stopped";
+    this.#wake?.();
+    await this.#server.stop();
+  }
+
+  changed(): void {
+    this.#changedAt = performance.now();
+  }
+
+  subscribed(connection: Connection, stream: string): void {
+    this.changed();
+    // A stream asked for on the wrong route is acknowledged and silent for ever.
+    if (this.#options.protocol.routeOf(stream) !== connection.endpoint.route) return;
+    const subscribers = this.#subscribers.get(stream);
+    if (subscribers === undefined) this.#subscribers.set(stream, [connection]);
+    else subscribers.push(connection);
+  }
+
+  unsubscribed(connection: Connection, stream: string): void {
+    this.changed();
+    const left = this.#subscribers.get(stream)?.filter((other) => other !== connection) ?? [];
+    if (left.length > 0) this.#subscribers.set(stream, left);
+    else this.#subscribers.delete(stream);
+  }
+
+  /** Waits until subscriptions on all routes of the capture have been quiet for long enough. */
+  async #quiet(): Promise<void> {
+    const { quietMs, routeWaitMs } = this.#options;
+    while (this.#running) {
+      const sinceChange = performance.now() - this.#changedAt;
+      const needed = this.#routesMissing() ? quietMs + routeWaitMs : quietMs;
+      if (this.#subscribers.size > 0 && sinceChange >= needed) return;
+      const wait = this.#subscribers.size > 0 ? quietMs - sinceChange : quietMs;
+      await this.#sleep(Math.max(5, Math.min(wait, 50)));
+    }
+  }
+
+  #routesMissing(): boolean {
+    const present = new Set([...this.#subscribers.values()].map(([first]) => first?.endpoint.route));
+    return [...this.#options.routes].some((route) => !present.has(route));
+  }
+
+  async #send(): Promise<ReplayStats> {
+    if (this.#running) this.#state = "sending";
+    const { files, protocol, speed } = this.#options;
+    let startMs = 0;
+    let startTs: number | undefined;
+    for await (const { ts, raw } of capturedLines(files)) {
+      if (!this.#running) break;
+      if (speed !== undefined && ts !== null) {
+        startMs = startTs === undefined ? performance.now() : startMs;
+        startTs ??= ts;
+        const ahead = startMs + (ts - startTs) / 1000 / speed - performance.now();
+        if (ahead > 0) {
+          await this.#flush();
+          await this.#sleep(ahead);
+        }
+      }
+      this.#hand(protocol.read(raw), raw);
+      if (this.#batchFrames >= BATCH_FRAMES || this.#batchChars >= BATCH_CHARS) await this.#flush();
+    }
+    await this.#flush();
+    await Promise.all([...this.#server.connections].map((connection) => connection.drainedTo(0)));
+    if (this.#running) this.#state = "done";
+    return this.stats();
+  }
+
+  #hand(captured: Captured, raw: string): void {
+    if (captured.kind === "control") {
+      this.#controls++;
+      return;
+    }
+    if (captured.kind === "unknown") {
+      const [oldest] = this.#server.connections;
+      if (oldest === undefined) this.#lost++;
+      else this.#queue(oldest, raw, UNKNOWN_SLOT);
+      return;
+    }
+    for (const stream of captured.streams) {
+      const connection = this.#subscribers.get(stream)?.find((candidate) => candidate.open);
+      if (connection === undefined) continue;
+      this.#queue(connection, captured.text(stream, connection), this.#slot(stream));
+      return;
+    }
+    const [stream] = captured.streams;
+    this.#notSubscribed.set(stream, (this.#notSubscribed.get(stream) ?? 0) + 1);
+  }
+
+  #queue(connection: Connection, text: string, slot: number): void {
+    connection.queue(text, slot);
+    this.#batch.add(connection);
+    this.#batchFrames++;
+    this.#batchChars += text.length;
+  }
+
+  /** Sends the batch, then waits for those who are behind. */
+  async #flush(): Promise<void> {
+    this.#batchFrames = 0;
+    this.#batchChars = 0;
+    const batch = [...this.#batch];
+    this.#batch.clear();
+    for (const connection of batch) this.#lost += connection.flush(this.#counts);
+    for (const connection of batch) await connection.drainedTo(this.#options.backPressureBytes);
+  }
+
+  #slot(stream: string): number {
+    let slot = this.#slots.get(stream);
+    if (slot === undefined) {
+      slot = this.#counts.length;
+      this.#counts.push(0);
+      this.#slots.set(stream, slot);
+    }
+    return slot;
+  }
+
+  get #running(): boolean {
+    return this.#state === "waiting" || this.#state === "sending";
+  }
+
+  /** Ends early when the replay is stopped. */
+  #sleep(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, ms);
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+}

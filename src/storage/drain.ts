@@ -1,0 +1,371 @@
+import { rm } from "node:fs/promises";
+import { type DuckDBConnection, DuckDBInstance } from "@duckdb/node-api";
+import { LOCAL } from "../events/layout.ts";
+import type { Stream } from "../events/streams.ts";
+import { RingConsumer } from "../ring/consumer.ts";
+import type { RingHandle } from "../ring/memory.ts";
+import { dayOf, dayStart, lakeKey } from "./names.ts";
+import { acceptFile, temporaryPath } from "./outbox.ts";
+import { checkParquet, type SealedSegment, writeParquet } from "./parquet.ts";
+import { SYMBOLS_DDL, sqlName, sqlText } from "./projection.ts";
+import { type SealBounds, sealReason } from "./seal-policy.ts";
+import { Segment } from "./segment.ts";
+
+/** A ring to drain. */
+export interface RingSpec {
+  /** Number of the ring within the run. */
+  readonly ring: number;
+  readonly exchange: string;
+  readonly stream: Stream;
+  readonly handle: RingHandle;
+}
+
+/** An instrument as the drain knows it: by the number that stands in the rows. */
+export interface SymbolSpec {
+  readonly number: number;
+  readonly symbol: string;
+  readonly instrument: string;
+}
+
+/** Settings of the drain; times in ms, sizes in bytes. */
+export interface DrainOptions {
+  readonly run: string;
+  readonly version: string;
+  readonly rings: readonly RingSpec[];
+  readonly outbox: string;
+  readonly seal: Readonly<Record<Stream, SealBounds>>;
+  /** Least time between two seals that are due by their interval. */
+  readonly minGap: number;
+  /** Rows in tables, over all rings, at which draining stops and rings begin to fill. */
+  readonly maxOpenRows: number;
+  readonly memoryLimit: number;
+  readonly threads: number;
+}
+
+/** A file that stands finished in the outbox. */
+export interface FinishedFile {
+  readonly key: string;
+  readonly path: string;
+  readonly exchange: string;
+  readonly stream: Stream;
+  readonly ring: number;
+  readonly rows: number;
+  readonly reason: string;
+}
+
+/** What the drain tells the world. */
+export interface DrainEvents {
+  fileFinished(file: FinishedFile): void;
+  /** COPY or a step after it failed and will be tried again in `retryIn` ms. */
+  copyFailed(segment: SealedSegment, error: string, retryIn: number): void;
+  /** A segment that had failed before is in the outbox now. */
+  copyRecovered(): void;
+}
+
+/** Longest wait between two attempts at a segment that cannot be written, ms. */
+const RETRY_MAX = 30_000;
+/** Rows moved from one ring before the next one gets its turn. */
+const TURN_ROWS = 32_768;
+
+interface Lane {
+  readonly spec: RingSpec;
+  readonly consumer: RingConsumer;
+  readonly bounds: SealBounds;
+  segment: Segment | null;
+  nextN: number;
+  /** When the open segment took its first row, performance.now(). */
+  openedAt: number;
+}
+
+/**
+ * Moves rows from rings into segments, seals segments, and writes sealed ones to the outbox.
+ *
+ * Draining never waits for COPY: a sealed segment goes to a queue that a second DuckDB connection works
+ * off in DuckDB's own threads, one at a time, while rows go on into the next segment.
+ */
+export class Drain {
+  readonly #options: DrainOptions;
+  readonly #events: DrainEvents;
+  readonly #instance: DuckDBInstance;
+  readonly #append: DuckDBConnection;
+  readonly #copy: DuckDBConnection;
+  readonly #lanes: Lane[];
+  /** Sealed segments not yet in the outbox, oldest first. */
+  readonly #sealed: { segment: SealedSegment; lane: Lane; reason: string }[] = [];
+  #copying: Promise<void> | null = null;
+  /** Rows in open and sealed segments. */
+  #openRows = 0;
+  #lastIntervalSeal = Number.NEGATIVE_INFINITY;
+  /** Ends the waiting between attempts when the drain is to stop. */
+  #wakeRetry: (() => void) | null = null;
+  #closed = false;
+
+  private constructor(
+    options: DrainOptions,
+    events: DrainEvents,
+    instance: DuckDBInstance,
+    append: DuckDBConnection,
+    copy: DuckDBConnection,
+  ) {
+    this.#options = options;
+    this.#events = events;
+    this.#instance = instance;
+    this.#append = append;
+    this.#copy = copy;
+    const now = performance.now();
+    this.#lanes = options.rings.map((spec, index) => ({
+      spec,
+      consumer: new RingConsumer(spec.handle),
+      bounds: options.seal[spec.stream],
+      segment: null,
+      nextN: 0,
+      // The first segments are shorter by different parts of their interval, so that rings do not come
+      // due together later on.
+      openedAt: now - (options.seal[spec.stream].interval * index) / options.rings.length,
+    }));
+  }
+
+  /** Opens DuckDB, in memory. */
+  static async open(options: DrainOptions, events: DrainEvents): Promise<Drain> {
+    const instance = await DuckDBInstance.create(":memory:", {
+      memory_limit: `${Math.floor(options.memoryLimit / 2 ** 20)}MiB`,
+      threads: String(options.threads),
+      // Sorting more than the limit holds goes to disk instead of failing.
+      temp_directory: `${options.outbox}/.spill`,
+    });
+    const append = await instance.connect();
+    const copy = await instance.connect();
+    for (const exchange of new Set(options.rings.map((spec) => spec.exchange))) {
+      await append.run(`CREATE TABLE ${sqlName(`symbols_${exchange}`)} ${SYMBOLS_DDL}`);
+    }
+    return new Drain(options, events, instance, append, copy);
+  }
+
+  /** Rows in open and sealed segments. */
+  get openRows(): number {
+    return this.#openRows;
+  }
+
+  /** Segments that are open or sealed and not yet in the outbox. */
+  get openSegments(): number {
+    return this.#lanes.filter((lane) => lane.segment !== null).length + this.#sealed.length;
+  }
+
+  /** Makes symbols known; must be done before the first row that carries their numbers. */
+  async addSymbols(exchange: string, symbols: readonly SymbolSpec[]): Promise<void> {
+    if (symbols.length === 0) return;
+    const table = sqlName(`symbols_${exchange}`);
+    const values = symbols.map((s) => `(${s.number}, ${sqlText(s.symbol)}, ${sqlText(s.instrument)}, 0)`);
+    await this.#append.run(`INSERT INTO ${table} VALUES ${values.join(", ")}`);
+    // Text compares by bytes, so the rank sorts rows as `ORDER BY symbol` would.
+    await this.#append.run(
+      `UPDATE ${table} SET rank = r.rank FROM (
+         SELECT number, dense_rank() OVER (ORDER BY symbol) AS rank FROM ${table}
+       ) r WHERE ${table}.number = r.number`,
+    );
+  }
+
+  /**
+   * Moves what the rings hold, as far as the bound on open rows allows, and seals what is due.
+   *
+   * @returns rows moved
+   */
+  async step(): Promise<number> {
+    let moved = 0;
+    for (const lane of this.#lanes) moved += await this.#drainLane(lane);
+    this.#sealDue();
+    if (this.#openRows >= this.#options.maxOpenRows && this.#sealed.length === 0) this.#sealLargest();
+    return moved;
+  }
+
+  async #drainLane(lane: Lane): Promise<number> {
+    let moved = 0;
+    while (moved < TURN_ROWS) {
+      const room = this.#options.maxOpenRows - this.#openRows;
+      const count = lane.consumer.available(Math.min(lane.segment?.room ?? 1, room));
+      if (count <= 0) break;
+      const segment = lane.segment ?? (await this.#openSegment(lane));
+      const taken = this.#countWithinDay(lane.consumer, count, segment);
+      if (taken === 0) {
+        this.#seal(lane, "day");
+        continue;
+      }
+      segment.take(lane.consumer, taken);
+      lane.consumer.release(taken);
+      this.#openRows += taken;
+      moved += taken;
+      if (segment.rows >= lane.bounds.rows || segment.bytes >= lane.bounds.bytes) this.#seal(lane, "size");
+    }
+    return moved;
+  }
+
+  async #openSegment(lane: Lane): Promise<Segment> {
+    const { spec } = lane;
+    const key = { run: this.#options.run, ring: spec.ring, n: lane.nextN };
+    const segment = await Segment.open(this.#append, spec.stream, key);
+    if (lane.nextN > 0) lane.openedAt = performance.now();
+    lane.nextN++;
+    lane.segment = segment;
+    return segment;
+  }
+
+  /** How many of the next `count` rows fall on the segment's UTC day: times do not go back within a ring. */
+  #countWithinDay(ring: RingConsumer, count: number, segment: Segment): number {
+    const first = segment.rows > 0 ? segment.firstLocal : ring.number(LOCAL, 0);
+    const end = dayStart(dayOf(first) + 1);
+    if (ring.number(LOCAL, count - 1) < end) return count;
+    let low = 0;
+    let high = count - 1;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (ring.number(LOCAL, middle) < end) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  #sealDue(): void {
+    const now = performance.now();
+    const nowUs = Date.now() * 1000;
+    let longestDue: Lane | null = null;
+    for (const lane of this.#lanes) {
+      const { segment, bounds } = lane;
+      if (segment === null || segment.rows === 0) continue;
+      const state = {
+        rows: segment.rows,
+        bytes: segment.bytes,
+        age: now - lane.openedAt,
+        nowUs,
+        day: dayOf(segment.firstLocal),
+      };
+      const reason = sealReason(state, bounds);
+      if (reason === "interval") {
+        if (longestDue === null || lane.openedAt < longestDue.openedAt) longestDue = lane;
+      } else if (reason !== null) {
+        this.#seal(lane, reason);
+      }
+    }
+    if (longestDue !== null && now - this.#lastIntervalSeal >= this.#options.minGap) {
+      this.#lastIntervalSeal = now;
+      this.#seal(longestDue, "interval");
+    }
+  }
+
+  /** Makes room where the bound on open rows is reached before any segment is due. */
+  #sealLargest(): void {
+    let largest: Lane | null = null;
+    for (const lane of this.#lanes) {
+      if ((lane.segment?.rows ?? 0) > (largest?.segment?.rows ?? 0)) largest = lane;
+    }
+    if (largest !== null) this.#seal(largest, "bound");
+  }
+
+  #seal(lane: Lane, reason: string): void {
+    const segment = lane.segment;
+    if (segment === null) return;
+    lane.segment = null;
+    const span = segment.seal();
+    const { exchange, stream } = lane.spec;
+    this.#sealed.push({
+      segment: { exchange, stream, key: segment.key, table: segment.table, span },
+      lane,
+      reason,
+    });
+    this.#copying ??= this.#copyAll().finally(() => {
+      this.#copying = null;
+    });
+  }
+
+  async #copyAll(): Promise<void> {
+    for (let next = this.#sealed[0]; next !== undefined; next = this.#sealed[0]) {
+      await this.#copySegment(next.segment, next.lane, next.reason);
+      if (this.#closed) return;
+      this.#sealed.shift();
+    }
+  }
+
+  /** Brings one segment into the outbox, however often it takes; its rows stay in the table until then. */
+  async #copySegment(segment: SealedSegment, lane: Lane, reason: string): Promise<void> {
+    const { outbox, version } = this.#options;
+    const { exchange, stream, span } = segment;
+    const key = lakeKey({ exchange, stream, firstLocal: span.firstLocal, key: segment.key });
+    for (let attempt = 0; ; attempt++) {
+      const temporary = temporaryPath(outbox, key, attempt);
+      try {
+        await writeParquet(this.#copy, segment, `symbols_${exchange}`, temporary, version);
+        await checkParquet(this.#copy, segment, temporary);
+        const path = await acceptFile(outbox, temporary, key);
+        await this.#copy.run(`DROP TABLE ${sqlName(segment.table)}`);
+        this.#openRows -= span.rows;
+        lane.consumer.filed(span.rows);
+        if (attempt > 0) this.#events.copyRecovered();
+        const ring = segment.key.ring;
+        this.#events.fileFinished({ key, path, exchange, stream, ring, rows: span.rows, reason });
+        return;
+      } catch (error) {
+        if (this.#closed) return;
+        await rm(temporary, { force: true }).catch(() => undefined);
+        const retryIn = Math.min(RETRY_MAX, 1000 * 2 ** Math.min(attempt, 10));
+        this.#events.copyFailed(segment, error instanceof Error ? error.message : String(error), retryIn);
+        await this.#waitForRetry(retryIn);
+        if (this.#closed) return;
+      }
+    }
+  }
+
+  #waitForRetry(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, ms);
+      this.#wakeRetry = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+
+  /**
+   * Drains what is left, seals every segment and brings all of them into the outbox. The producers must
+   * have stopped.
+   *
+   * @param deadline time (performance.now()) after which segments that cannot be written are given up
+   * @returns rows that could not be brought into the outbox; 0 when all is well
+   */
+  async stop(deadline: number): Promise<number> {
+    for (;;) {
+      const moved = await this.step();
+      if (moved === 0 && this.#ringsEmpty()) break;
+      if (moved === 0) await Bun.sleep(1);
+      if (performance.now() > deadline) break;
+    }
+    for (const lane of this.#lanes) this.#seal(lane, "stop");
+    while (this.#copying !== null && performance.now() < deadline) {
+      this.#wakeRetry?.();
+      await Promise.race([
+        this.#copying,
+        Bun.sleep(Math.min(500, Math.max(1, deadline - performance.now()))),
+      ]);
+    }
+    const lost = this.#openRows + this.#rowsInRings();
+    await this.#close();
+    return lost;
+  }
+
+  #ringsEmpty(): boolean {
+    return this.#lanes.every((lane) => lane.consumer.available(1) === 0);
+  }
+
+  #rowsInRings(): number {
+    return this.#lanes.reduce((sum, lane) => sum + lane.consumer.backlog(), 0);
+  }
+
+  async #close(): Promise<void> {
+    this.#closed = true;
+    this.#wakeRetry?.();
+    // A process whose thread ends while a COPY is in flight is aborted: interrupt it, wait, then close.
+    this.#copy.interrupt();
+    await this.#copying;
+    this.#copy.closeSync();
+    this.#append.closeSync();
+    this.#instance.closeSync();
+  }
+}

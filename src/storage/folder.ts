@@ -1,0 +1,96 @@
+/** The data folder: its parts, and the lock that keeps a second recorder out. */
+import { Database } from "bun:sqlite";
+import { accessSync, constants, mkdirSync } from "node:fs";
+import { join, resolve } from "node:path";
+
+/** Where things are in a data folder. */
+export interface DataFolder {
+  readonly root: string;
+  readonly lake: string;
+  readonly outbox: string;
+  readonly quarantine: string;
+}
+
+/** A data folder cannot be used; the message names it and the mend. */
+export class FolderError extends Error {
+  override name = "FolderError";
+}
+
+/**
+ * Creates what is missing of a data folder.
+ *
+ * @throws FolderError when it cannot be written.
+ */
+export function openFolder(root: string): DataFolder {
+  const folder = {
+    root: resolve(root),
+    lake: resolve(root, "lake"),
+    outbox: resolve(root, "outbox"),
+    quarantine: resolve(root, "quarantine"),
+  };
+  try {
+    for (const path of Object.values(folder)) {
+      mkdirSync(path, { recursive: true });
+      accessSync(path, constants.W_OK | constants.X_OK);
+    }
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new FolderError(
+      `the data folder ${folder.root} cannot be written (${why}); ` +
+        "choose another with --data DIR or give this user the right to write there",
+    );
+  }
+  return folder;
+}
+
+/** Held for the life of a recorder; the system frees it when the process dies, kill -9 included. */
+export interface FolderLock {
+  release(): void;
+}
+
+/**
+ * Takes the exclusive lock of a data folder.
+ *
+ * The lock is SQLite's RESERVED lock on lock.db: only one process can hold it, and others can still read
+ * who it is.
+ *
+ * @throws FolderError that names the other process when the folder is in use.
+ */
+export function lockFolder(folder: DataFolder, run: string): FolderLock {
+  const path = join(folder.root, "lock.db");
+  const db = new Database(path, { create: true });
+  try {
+    db.run("PRAGMA busy_timeout = 200");
+    db.run("BEGIN IMMEDIATE");
+    db.run("CREATE TABLE IF NOT EXISTS owner (pid INTEGER NOT NULL, run TEXT NOT NULL)");
+    db.run("DELETE FROM owner");
+    db.run("INSERT INTO owner VALUES (?, ?)", [process.pid, run]);
+    db.run("COMMIT");
+    db.run("BEGIN IMMEDIATE");
+  } catch (error) {
+    const owner = readOwner(db);
+    db.close();
+    if (owner === null) {
+      const why = error instanceof Error ? error.message : String(error);
+      throw new FolderError(`the data folder ${folder.root} cannot be locked (${why})`);
+    }
+    throw new FolderError(
+      `the data folder ${folder.root} is in use by the recorder with pid ${owner.pid} (run ${owner.run}); ` +
+        "stop that one, or choose another folder with --data DIR",
+    );
+  }
+  return {
+    release() {
+      db.run("ROLLBACK");
+      db.close();
+    },
+  };
+}
+
+function readOwner(db: Database): { pid: number; run: string } | null {
+  try {
+    return db.query<{ pid: number; run: string }, []>("SELECT pid, run FROM owner LIMIT 1").get();
+  } catch {
+    return null;
+  }
+}
