@@ -1,3 +1,186 @@
 import { z } from "zod";
-import type { Command } from "./command.ts";
-export const command: Command = { name: "demo", summary: "x", flags: [], common: "all", options: z.strictObject({}), async run() { return 1; } };
+import type { Settings } from "../config/schema.ts";
+import { formatDuration } from "../config/units.ts";
+import type { Recorder } from "../recorder/recorder.ts";
+import { runSession } from "../recorder/session.ts";
+import type { FromSimulator, ToSimulator } from "../simulator/worker.ts";
+import { createLogger } from "../status/log.ts";
+import { AddressError, type StatusServer } from "../status/server.ts";
+import { queueOf, type Snapshot } from "../status/snapshot.ts";
+import { FolderError } from "../storage/folder.ts";
+import { type Command, Failure } from "./command.ts";
+import { summarize } from "./demo-summary.ts";
+
+/** What the demo does differently from `record`, unless it was set: short, and several files to look at. */
+const DEMO_DEFAULTS = { data: "./data-demo", duration: 30_000, interval: 10_000, minGap: 500 } as const;
+/** How often the live line is drawn on a terminal, and how often a line is printed elsewhere, ms. */
+const LIVE_INTERVAL = { terminal: 200, plain: 5000 } as const;
+
+interface Options {
+  rate: number | "max";
+  instruments: number;
+  seed: string;
+}
+
+const whole = (max: number) =>
+  z
+    .string()
+    .regex(/^[1-9]\d*$/, "is not a whole number above 0")
+    .transform(Number)
+    .refine((value) => value <= max, `is more than ${max}`);
+
+/** `tapedeck demo` */
+export const command: Command<Options> = {
+  name: "demo",
+  summary: "Records the built-in simulated exchange and shows what came of it.",
+  description:
+    "Starts a simulated Binance on this machine, records it as `record` would, and then asks the fresh lake " +
+    `what is in it. Nothing leaves this machine. Without --data it writes to ${DEMO_DEFAULTS.data}, without ` +
+    `--duration it takes ${formatDuration(DEMO_DEFAULTS.duration)}.`,
+  flags: [
+    { name: "rate", value: "N|max", meaning: "Events a second the exchange makes (default 20000)." },
+    { name: "instruments", value: "N", meaning: "Instruments it trades (default 200)." },
+    { name: "seed", value: "TEXT", meaning: "Seed of its markets (default: demo)." },
+  ],
+  common: "all",
+  options: z.strictObject({
+    rate: z.union([z.literal("max"), whole(10_000_000)]).default(20_000),
+    instruments: whole(4000).default(200),
+    seed: z.string().min(1).default("demo"),
+  }),
+  async run({ options, settings: given, sources }) {
+    const simulator = await startSimulator(options);
+    const isDefault = (path: string) => sources.get(path) === "default";
+    const settings: Settings = {
+      ...given,
+      data: isDefault("data") ? DEMO_DEFAULTS.data : given.data,
+      record: {
+        ...given.record,
+        exchanges: ["binance"],
+        duration: given.record.duration ?? DEMO_DEFAULTS.duration,
+      },
+      exchanges: {
+        ...given.exchanges,
+        binance: { ...given.exchanges.binance, ws_url: simulator.wsUrl, rest_url: simulator.restUrl },
+      },
+      flush: {
+        ...given.flush,
+        interval: isDefault("flush.interval") ? DEMO_DEFAULTS.interval : given.flush.interval,
+        slow_interval: isDefault("flush.slow_interval") ? DEMO_DEFAULTS.interval : given.flush.slow_interval,
+        min_gap: isDefault("flush.min_gap") ? DEMO_DEFAULTS.minGap : given.flush.min_gap,
+      },
+    };
+    const live = new LiveLine();
+    const log = createLogger({
+      format: "pretty",
+      level: "warn",
+      write: (line) => live.print(line.trimEnd()),
+    });
+    let timer: ReturnType<typeof setInterval> | undefined;
+    const onStart = (recorder: Recorder, status: StatusServer) => {
+      live.print(
+        `tapedeck demo: a simulated Binance with ${options.instruments} perpetuals at ` +
+          `${options.rate === "max" ? "full speed" : `${options.rate.toLocaleString("en-US")} events/s`}, recorded for ` +
+          `${formatDuration(settings.record.duration ?? 0)} to ${settings.data}\nstatus: ${status.url}/status\n`,
+      );
+      const interval = process.stdout.isTTY ? LIVE_INTERVAL.terminal : LIVE_INTERVAL.plain;
+      timer = setInterval(() => live.draw(liveText(recorder.snapshot())), interval);
+    };
+    try {
+      const startedAt = performance.now();
+      const cpu = process.cpuUsage();
+      const end = await runSession(settings, log, onStart).catch((error: unknown) => {
+        // The usual port may be taken by a real recorder: a demo does not need that very one.
+        if (!(error instanceof AddressError) || !isDefault("status.port")) throw error;
+        return runSession({ ...settings, status: { ...settings.status, port: 0 } }, log, onStart);
+      });
+      clearInterval(timer);
+      live.end();
+      const sent = await simulator.stop();
+      const seconds = (performance.now() - startedAt) / 1000;
+      const { user, system } = process.cpuUsage(cpu);
+      live.print(
+        await summarize({
+          lake: `${settings.data}/lake`,
+          run: end.run,
+          snapshot: end.snapshot,
+          sent,
+          seconds,
+          cpuSeconds: (user + system) / 1e6,
+        }),
+      );
+      return end.exitCode;
+    } catch (error) {
+      if (error instanceof FolderError || error instanceof AddressError) throw new Failure(error.message);
+      throw error;
+    } finally {
+      clearInterval(timer);
+    }
+  },
+};
+
+async function startSimulator(options: Options) {
+  const worker = new Worker(new URL("../simulator/worker.ts", import.meta.url));
+  const ready = Promise.withResolvers<{ wsUrl: string; restUrl: string }>();
+  const stopped = Promise.withResolvers<number>();
+  worker.addEventListener("message", ({ data }: MessageEvent<FromSimulator>) => {
+    if (data.type === "ready") ready.resolve(data);
+    else stopped.resolve(Object.values(data.stats.sent).reduce((sum, count) => sum + count, 0));
+  });
+  worker.addEventListener("error", (event) => {
+    const error = new Error(`the simulated exchange failed: ${event.message}`);
+    ready.reject(error);
+    stopped.reject(error);
+  });
+  stopped.promise.catch(() => undefined);
+  const post = (message: ToSimulator) => worker.postMessage(message);
+  post({ type: "start", options: { ...options, port: 0 } });
+  const { wsUrl, restUrl } = await ready.promise;
+  return {
+    wsUrl,
+    restUrl,
+    /** Ends it; resolves to the number of frames it sent. */
+    stop: () => {
+      post({ type: "stop" });
+      return stopped.promise;
+    },
+  };
+}
+
+/** One line that is drawn over again on a terminal, and printed now and then elsewhere. */
+class LiveLine {
+  readonly #terminal = process.stdout.isTTY === true;
+  #drawn = false;
+
+  draw(text: string): void {
+    const columns = process.stdout.columns || 100;
+    process.stdout.write(this.#terminal ? `\r\x1b[K${text.slice(0, columns - 1)}` : `${text}\n`);
+    this.#drawn = this.#terminal;
+  }
+
+  /** Prints lines above the live one. */
+  print(text: string): void {
+    process.stdout.write(this.#drawn ? `\r\x1b[K${text}\n` : `${text}\n`);
+    this.#drawn = false;
+  }
+
+  end(): void {
+    if (this.#drawn) process.stdout.write("\n");
+    this.#drawn = false;
+  }
+}
+
+function liveText(snapshot: Snapshot): string {
+  const { balance, rings, eventsPerSecond, state, uptime, writer } = snapshot;
+  const rate = Object.values(eventsPerSecond).reduce((sum, value) => sum + value, 0);
+  const count = (value: number) => Math.round(value).toLocaleString("en-US");
+  return [
+    `${uptime.toFixed(0).padStart(3)} s`,
+    state.padEnd(8),
+    `${count(rate).padStart(9)} events/s`,
+    `queue ${queueOf(rings).pct.toFixed(2).padStart(5)} %`,
+    `${count(balance.published).padStart(10)} rows published`,
+    `${writer.filesWritten} files`,
+    `${count(balance.dropped)} dropped`,
+  ].join("  ");
+}

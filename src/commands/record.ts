@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { runSession } from "../recorder/session.ts";
 import { createLogger } from "../status/log.ts";
+import { LogSink } from "../status/log-sink.ts";
 import { AddressError } from "../status/server.ts";
 import { FolderError } from "../storage/folder.ts";
 import { type Command, Failure } from "./command.ts";
@@ -16,9 +17,12 @@ export const command: Command = {
   common: "all",
   options: z.strictObject({}),
   async run({ settings }) {
+    const sink = new LogSink();
     try {
-      const end = await runSession(settings, createLogger(settings.log));
-      return end.exitCode;
+      const { exitCode } = await runSession(settings, createLogger({ ...settings.log, write: sink.write }));
+      await sink.flush();
+      // Without waiting for a reader of stdout that may never come back.
+      process.exit(exitCode);
     } catch (error) {
       if (error instanceof FolderError || error instanceof AddressError) throw new Failure(error.message);
       throw error;

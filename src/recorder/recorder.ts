@@ -30,6 +30,7 @@ const DISCOVERY_RETRY_MAX = 60_000;
 
 /** How a recorder ended. */
 export interface RecorderEnd {
+  readonly run: string;
   /** 0, or 1 when something was lost that should not have been. */
   readonly exitCode: number;
   /** What the final numbers are. */
@@ -328,7 +329,7 @@ export class Recorder {
     const fields = { run: this.run, ...balance, lost };
     if (well) this.#log.info("collector_stop", fields);
     else this.#log.error("collector_stop", fields);
-    return { exitCode: well ? 0 : 1, snapshot };
+    return { run: this.run, exitCode: well ? 0 : 1, snapshot };
   }
 }
 

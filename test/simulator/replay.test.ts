@@ -22,15 +22,15 @@ afterEach(async () => {
 });
 
 const QUOTE = (symbol: string, u: number): string =>
-  `{"stream":"${symbol.toLowerCase()}@bookTicker","data":{"e":"bookTicker","u":${u},"s":"${symbol}","ps":"${symbol}","b":"64336.0","B":"73.33","a":"64346.7","A":"589.80","T":1785048483771,"E":1785048483771,"st":1}}`;
+  `{"stream":"${symbol.toLowerCase()}@bookTicker","data":{"e":"bookTicker","u":${u},"s":"${symbol}","ps":"${symbol}","b":"84120.4","B":"4.11","a":"84120.5","A":"0.90","T":1795170600871,"E":1795170600871,"st":1}}`;
 const TRADE_DATA = (symbol: string, a: number): string =>
-  `{"e":"aggTrade","E":1791391082024,"a":${a},"s":"${symbol}","p":"83434.40","q":"0.016","nq":"0.016","f":${a},"l":${a},"T":1791391081874,"m":true,"st":1}`;
+  `{"e":"aggTrade","E":1795170601034,"a":${a},"s":"${symbol}","p":"84120.50","q":"0.027","nq":"0.027","f":${a},"l":${a},"T":1795170600911,"m":true,"st":1}`;
 const TRADE = (symbol: string, a: number): string =>
   `{"stream":"${symbol.toLowerCase()}@aggTrade","data":${TRADE_DATA(symbol, a)}}`;
 const MARK_DATA =
-  '{"e":"markPriceUpdate","E":1789467508000,"s":"BTCUSDT","p":"76986.40000000","i":"77014.72500000","r":"0.00010000","T":1789488000000}';
+  '{"e":"markPriceUpdate","E":1795170605000,"s":"BTCUSDT","p":"84118.21000000","i":"84131.06500000","r":"0.00010000","T":1795190400000}';
 const FORCED =
-  '{"stream":"!forceOrder@arr","data":{"e":"forceOrder","E":1791565603055,"o":{"s":"BTCUSDT","S":"SELL","o":"LIMIT","f":"IOC","q":"0.190","p":"82338.30","ap":"82651.90","X":"FILLED","l":"0.155","z":"0.190","T":1791565602120,"ps":"BTCUSDT","st":1}}}';
+  '{"stream":"!forceOrder@arr","data":{"e":"forceOrder","E":1795170611055,"o":{"s":"BTCUSDT","S":"SELL","o":"LIMIT","f":"IOC","q":"0.214","p":"83702.10","ap":"84007.60","X":"FILLED","l":"0.133","z":"0.214","T":1795170610418,"ps":"BTCUSDT","st":1}}}';
 const captured = (raw: string, ts: number | null = null, dir = "in"): string =>
   JSON.stringify({ ts, dir, raw });
 

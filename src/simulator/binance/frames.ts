@@ -51,8 +51,8 @@ export class FrameSpeller {
   }
 
   /**
-   * `{"e":"bookTicker","u":359220650272,"s":"BTCUSDT","ps":"BTCUSDT","b":"64336.00","B":"73.334",
-   * "a":"64346.70","A":"589.802","T":1785048483771,"E":1785048483771,"st":1}`
+   * `{"e":"bookTicker","u":371004512,"s":"BTCUSDT","ps":"BTCUSDT","b":"84120.40","B":"4.118",
+   * "a":"84120.50","A":"0.905","T":1795170600871,"E":1795170600871,"st":1}`
    */
   bookTicker(market: Market, matchedMs: number, sentMs: number): string {
     const bid = this.#bid.spell(market.bid);
@@ -63,8 +63,8 @@ export class FrameSpeller {
   }
 
   /**
-   * `{"e":"aggTrade","E":1791391082024,"a":3478018549,"s":"BTCUSDT","p":"83434.40","q":"0.016","nq":"0.016",
-   * "f":8154045700,"l":8154045704,"T":1791391081874,"m":true,"st":1}`
+   * `{"e":"aggTrade","E":1795170601034,"a":3500417,"s":"BTCUSDT","p":"84120.50","q":"0.027","nq":"0.027",
+   * "f":8200611,"l":8200613,"T":1795170600911,"m":true,"st":1}`
    */
   aggTrade(market: Market, tradedMs: number, sentMs: number): string {
     const { priceDecimals, amountDecimals } = this.#instrument;
@@ -76,8 +76,8 @@ export class FrameSpeller {
   }
 
   /**
-   * `{"e":"markPriceUpdate","E":1789467508000,"s":"BTCUSDT","p":"76986.40000000","ap":"76986.40000000",
-   * "P":"76996.91044964","i":"77014.72500000","r":"0.00010000","T":1789488000000,"st":1}`; a dated
+   * `{"e":"markPriceUpdate","E":1795170605000,"s":"BTCUSDT","p":"84118.21000000","ap":"84118.21000000",
+   * "P":"84119.77310042","i":"84131.06500000","r":"0.00010000","T":1795190400000,"st":1}`; a dated
    * contract has no funding: `"r":"","T":0`.
    */
   markPrice(state: MarkState, sentMs: number): string {
@@ -93,8 +93,8 @@ export class FrameSpeller {
   }
 
   /**
-   * `{"e":"forceOrder","E":1791565603055,"o":{"s":"BTCUSDT","S":"SELL","o":"LIMIT","f":"IOC","q":"0.190",
-   * "p":"82338.30","ap":"82651.90","X":"FILLED","l":"0.155","z":"0.190","T":1791565602120,"ps":"BTCUSDT","st":1}}`
+   * `{"e":"forceOrder","E":1795170611055,"o":{"s":"BTCUSDT","S":"SELL","o":"LIMIT","f":"IOC","q":"0.214",
+   * "p":"83702.10","ap":"84007.60","X":"FILLED","l":"0.133","z":"0.214","T":1795170610418,"ps":"BTCUSDT","st":1}}`
    */
   forceOrder(market: Market, orderedMs: number, sentMs: number): string {
     const { priceDecimals, amountDecimals } = this.#instrument;
