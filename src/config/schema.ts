@@ -204,13 +204,31 @@ const sections = z.strictObject({
     /** threads */
     threads: setting(wholeNumber(1, 256), 2, { meaning: "Threads of DuckDB." }),
   }),
+  discovery: section({
+    /** ms */
+    timeout: setting(duration("1ms", "10m"), "20s", {
+      meaning: "How long the answer to a request for the list of instruments may take.",
+    }),
+    /** ms */
+    retry_max: setting(duration("1s", "1h"), "60s", {
+      meaning: "Longest wait before an exchange that did not answer is asked again.",
+    }),
+  }),
   quarantine: section({
     /** bytes; 0 = keep none */
     max_bytes: setting(size("0B", "1TiB"), "256MiB", {
       meaning: "Frames that cannot be decoded are kept up to this size; beyond they are only counted.",
     }),
+    /** bytes */
+    in_flight: setting(size("1KiB", "1GiB"), "32MiB", {
+      meaning: "Frames on their way from an ingest worker to quarantine; beyond they are only counted.",
+    }),
   }),
   storage: section({
+    /** ms */
+    retry_max: setting(duration("1s", "1h"), "30s", {
+      meaning: "Longest wait before a file that could not be written or published is tried again.",
+    }),
     backend: setting(choice(["local"], ["s3", "gcs"]), "local", { meaning: "Where files are published." }),
   }),
   stop: section({

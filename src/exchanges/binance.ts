@@ -5,6 +5,7 @@
 import { z } from "zod";
 import type { Stream } from "../events/streams.ts";
 import { BinanceDecoder } from "./binance/decoder.ts";
+import { binanceSources } from "./binance/sources.ts";
 import { isObject, parseFrame } from "./decoding/json.ts";
 import type { Answer, Exchange, Instrument, Subscription } from "./exchange.ts";
 
@@ -13,13 +14,15 @@ const PUBLIC = "/public/stream";
 /** Route of aggTrade, markPrice and forceOrder. */
 const MARKET = "/market/stream";
 
-/** Channels of a stream: `mark_price` and `funding` share one. `instrument` null = one for all. */
-const CHANNELS: Readonly<Partial<Record<Stream, { route: string; suffix: string; all?: string }>>> = {
+/** Channel of a stream: a suffix of each symbol, or one channel for all. `mark_price` and `funding` share one. */
+const CHANNELS: Readonly<
+  Partial<Record<Stream, { route: string } & ({ suffix: string } | { all: string })>>
+> = {
   bbo: { route: PUBLIC, suffix: "@bookTicker" },
   trade: { route: MARKET, suffix: "@aggTrade" },
   mark_price: { route: MARKET, suffix: "@markPrice@1s" },
   funding: { route: MARKET, suffix: "@markPrice@1s" },
-  liquidation: { route: MARKET, suffix: "", all: "!forceOrder@arr" },
+  liquidation: { route: MARKET, all: "!forceOrder@arr" },
 };
 
 /** `GET /fapi/v1/exchangeInfo`: the fields that discovery needs. */
@@ -40,6 +43,7 @@ export const binance: Exchange = {
   streams: ["bbo", "trade", "mark_price", "funding", "liquidation"],
   // Ten incoming messages a second are allowed, our pongs among them.
   limits: { channelsPerMessage: 100, messagesPerSecond: 5 },
+  sources: binanceSources,
 
   /** Instruments of USD-M are written as the unified symbol already: BTCUSDT, 1000PEPEUSDT. */
   normalizeSymbol: (instrument) => instrument,
@@ -64,7 +68,7 @@ export const binance: Exchange = {
       const channel = CHANNELS[stream];
       if (channel === undefined) continue;
       const names =
-        channel.all !== undefined
+        "all" in channel
           ? [channel.all]
           : instruments.map((instrument) => instrument.toLowerCase() + channel.suffix);
       for (const name of names) found.set(name, { route: channel.route, channel: name });

@@ -27,6 +27,21 @@ export interface Answer {
   readonly error: string | null;
 }
 
+/** Where the columns of each stream come from, for docs/schema.md; null = not in the frames. */
+export type ColumnSources = Readonly<
+  Partial<
+    Record<
+      Stream,
+      {
+        /** Channel and route, and what one of its frames means. */
+        readonly channel: string;
+        /** Field of the frame, unit, and when it is NULL, by column. */
+        readonly columns: Readonly<Record<string, string | null>>;
+      }
+    >
+  >
+>;
+
 /** Limits the exchange documents; the planner keeps within them. */
 export interface Limits {
   /** Channels in one subscribe message. */
@@ -49,6 +64,7 @@ export interface Exchange {
   /** Streams it has over WebSocket. */
   readonly streams: readonly Stream[];
   readonly limits: Limits;
+  readonly sources: ColumnSources;
   /** The unified symbol of an instrument. */
   normalizeSymbol(instrument: string): string;
   /** All USDT perpetuals that trade now. @throws Error with the exchange's own words. */

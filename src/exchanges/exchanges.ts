@@ -2,7 +2,8 @@
 import { binance } from "./binance.ts";
 import type { Exchange } from "./exchange.ts";
 
-const EXCHANGES: readonly Exchange[] = [binance];
+/** Every exchange there is. */
+export const EXCHANGES: readonly Exchange[] = [binance];
 
 /** The exchange of this name. @throws Error when there is none. */
 export function exchangeByName(name: string): Exchange {

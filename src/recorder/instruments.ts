@@ -13,25 +13,25 @@ export interface Discovery {
   readonly unknown: readonly string[];
 }
 
-/** Longest time one discovery request may take, ms. */
-const REQUEST_TIMEOUT = 20_000;
-
 /**
  * Asks an exchange which instruments there are and keeps the wanted ones.
  *
- * @param wanted unified symbols or the exchange's own ids, in any case; empty = all
  * @throws Error when the exchange does not answer as it should
  */
-export async function discover(
-  exchangeName: string,
-  restUrl: string,
-  wanted: readonly string[],
-  signal: AbortSignal,
-): Promise<Discovery> {
-  const exchange = exchangeByName(exchangeName);
+export async function discover(options: {
+  exchange: string;
+  restUrl: string;
+  /** Unified symbols or the exchange's own ids, in any case; empty = all. */
+  wanted: readonly string[];
+  /** ms */
+  timeout: number;
+  signal: AbortSignal;
+}): Promise<Discovery> {
+  const { restUrl, wanted, timeout, signal } = options;
+  const exchange = exchangeByName(options.exchange);
   const all = await exchange.fetchInstruments(
     restUrl,
-    AbortSignal.any([signal, AbortSignal.timeout(REQUEST_TIMEOUT)]),
+    AbortSignal.any([signal, AbortSignal.timeout(timeout)]),
   );
   all.sort((a, b) => (a.symbol < b.symbol ? -1 : a.symbol > b.symbol ? 1 : 0));
   const asked = new Set(wanted.map((symbol) => symbol.toUpperCase()));

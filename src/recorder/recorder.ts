@@ -22,11 +22,8 @@ import { Monitor } from "./monitor.ts";
 import { createRings, type RunRing, streamsOf } from "./rings.ts";
 import { VERSION } from "./version.ts";
 
-/** Bytes of undecodable frames on their way from an ingest worker to the quarantine file. */
-const QUARANTINE_IN_FLIGHT = 32 * 1024 * 1024;
-/** Bounds of the wait before an exchange is asked again which instruments there are, ms. */
+/** First wait before an exchange is asked again which instruments there are, ms. */
 const DISCOVERY_RETRY_MIN = 1000;
-const DISCOVERY_RETRY_MAX = 60_000;
 
 /** How a recorder ended. */
 export interface RecorderEnd {
@@ -73,7 +70,7 @@ export class Recorder {
     this.#lock = lock;
     this.#quarantine = quarantine;
     this.#rings = createRings(settings);
-    this.#publisher = new Publisher(new LocalDestination(folder.lake), {
+    this.#publisher = new Publisher(new LocalDestination(folder.lake), settings.storage.retry_max, {
       published: (file) => this.#published(file),
       failed: (file, error, retryIn) =>
         log.error("publish_failed", { key: file.key, error, retry_in_ms: retryIn }),
@@ -96,6 +93,7 @@ export class Recorder {
           maxOpenRows: settings.drain.max_open_rows,
           memoryLimit: settings.duckdb.memory_limit,
           threads: settings.duckdb.threads,
+          retryMax: settings.storage.retry_max,
         },
       },
       {
@@ -118,7 +116,7 @@ export class Recorder {
       {
         connectionCounter: new SharedArrayBuffer(4),
         publishBatch: settings.ingest.publish_batch,
-        quarantineInFlight: QUARANTINE_IN_FLIGHT,
+        quarantineInFlight: settings.quarantine.in_flight,
       },
       {
         notice: (notice) => this.#notice(notice),
@@ -236,12 +234,17 @@ export class Recorder {
 
   /** Asks until there is something to record; null when the recorder stops before that. */
   async #discoverForEver(name: string, restUrl: string) {
-    const backoff = new Backoff(DISCOVERY_RETRY_MIN, DISCOVERY_RETRY_MAX);
+    const backoff = new Backoff(DISCOVERY_RETRY_MIN, this.#settings.discovery.retry_max);
     while (!this.#stopping) {
       let error: string;
       try {
-        const wanted = this.#settings.record.symbols;
-        const found = await discover(name, restUrl, wanted, this.#abort.signal);
+        const found = await discover({
+          exchange: name,
+          restUrl,
+          wanted: this.#settings.record.symbols,
+          timeout: this.#settings.discovery.timeout,
+          signal: this.#abort.signal,
+        });
         if (found.unknown.length > 0) {
           this.#log.warn("symbols_unknown", {
             exchange: name,
@@ -257,9 +260,21 @@ export class Recorder {
       }
       const retryIn = backoff.next(DISCOVERY_RETRY_MIN);
       this.#log.warn("discovery_failed", { exchange: name, url: restUrl, error, retry_in_ms: retryIn });
-      await Bun.sleep(retryIn);
+      await this.#pause(retryIn);
     }
     return null;
+  }
+
+  /** Waits, but not longer than the recorder runs. */
+  #pause(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const end = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+      const timer = setTimeout(end, ms);
+      this.#abort.signal.addEventListener("abort", end, { once: true });
+    });
   }
 
   #notice(notice: IngestNotice): void {

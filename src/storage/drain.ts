@@ -40,6 +40,8 @@ export interface DrainOptions {
   readonly maxOpenRows: number;
   readonly memoryLimit: number;
   readonly threads: number;
+  /** Longest wait between two attempts at a segment that cannot be written, ms. */
+  readonly retryMax: number;
 }
 
 /** A file that stands finished in the outbox. */
@@ -62,8 +64,8 @@ export interface DrainEvents {
   copyRecovered(): void;
 }
 
-/** Longest wait between two attempts at a segment that cannot be written, ms. */
-const RETRY_MAX = 30_000;
+/** First wait before a segment that could not be written is tried again, ms. */
+const RETRY_MIN = 500;
 /** Rows moved from one ring before the next one gets its turn. */
 const TURN_ROWS = 32_768;
 
@@ -305,7 +307,7 @@ export class Drain {
       } catch (error) {
         if (this.#closed) return;
         await rm(temporary, { force: true }).catch(() => undefined);
-        const retryIn = Math.min(RETRY_MAX, 1000 * 2 ** Math.min(attempt, 10));
+        const retryIn = Math.min(this.#options.retryMax, RETRY_MIN * 2 ** Math.min(attempt, 20));
         this.#events.copyFailed(segment, error instanceof Error ? error.message : String(error), retryIn);
         await this.#waitForRetry(retryIn);
         if (this.#closed) return;

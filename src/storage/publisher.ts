@@ -19,16 +19,15 @@ export interface PublisherEvents {
   failed(file: OutboxFile, error: string, retryIn: number): void;
 }
 
-/** Bounds of the retries, ms. */
+/** First wait before a file that could not be published is tried again, ms. */
 const RETRY_MIN = 500;
-const RETRY_MAX = 30_000;
 
 /** Brings the files of the outbox to the destination, one after the other, until each is there. */
 export class Publisher {
   readonly #destination: Destination;
   readonly #events: PublisherEvents;
   readonly #queue: OutboxFile[] = [];
-  readonly #backoff = new Backoff(RETRY_MIN, RETRY_MAX);
+  readonly #backoff: Backoff;
   #working: Promise<void> | null = null;
   #ended = false;
   #wake: (() => void) | null = null;
@@ -41,8 +40,10 @@ export class Publisher {
   /** Why the last attempt failed; null when it did not. */
   fault: string | null = null;
 
-  constructor(destination: Destination, events: PublisherEvents) {
+  /** @param retryMax longest wait between two attempts, ms */
+  constructor(destination: Destination, retryMax: number, events: PublisherEvents) {
     this.#destination = destination;
+    this.#backoff = new Backoff(RETRY_MIN, retryMax);
     this.#events = events;
   }
 

@@ -1,0 +1,73 @@
+import type { ColumnSources } from "../exchange.ts";
+
+const NOT_SENT = null;
+
+/** Where each column comes from in the frames of Binance USD-M futures; null = the frames do not have it. */
+export const binanceSources: ColumnSources = {
+  bbo: {
+    channel: "<symbol>@bookTicker, route /public",
+    columns: {
+      timestamp: "T, ms",
+      published_timestamp: "E, ms",
+      bid_price: "b",
+      bid_amount: "B, base",
+      ask_price: "a",
+      ask_amount: "A, base",
+      update_id: "u",
+      sequence: NOT_SENT,
+    },
+  },
+  trade: {
+    channel: "<symbol>@aggTrade, route /market: fills of one taker order at one price within 100 ms",
+    columns: {
+      timestamp: "T, ms",
+      published_timestamp: "E, ms",
+      id: "a (t in @trade)",
+      side: "m: true = sell, for then the buyer is the maker",
+      price: "p",
+      amount: "q, base, fills against RPI orders included",
+      count: "l - f + 1",
+      first_id: "f",
+      sequence: NOT_SENT,
+      is_block: NOT_SENT,
+      is_rpi: NOT_SENT,
+    },
+  },
+  mark_price: {
+    channel: "<symbol>@markPrice@1s, route /market",
+    columns: {
+      timestamp: NOT_SENT,
+      published_timestamp: "E, ms",
+      mark_price: "p",
+      index_price: "i",
+      settlement_price: "P; means something in the last hour before a settlement",
+      average_price: "ap; NULL in frames from before 2026",
+    },
+  },
+  funding: {
+    channel: "<symbol>@markPrice@1s, route /market: the same frame as mark_price",
+    columns: {
+      timestamp: NOT_SENT,
+      published_timestamp: "E, ms",
+      funding_rate: 'r; no row where T is 0 and r is "" or zero (dated futures have no funding)',
+      next_funding_timestamp: "T, ms",
+      funding_interval_hours: NOT_SENT,
+      predicted_funding_rate: NOT_SENT,
+      settled_funding_rate: NOT_SENT,
+    },
+  },
+  liquidation: {
+    channel:
+      "!forceOrder@arr, route /market: at most one order a symbol and second, so sums are lower bounds",
+    columns: {
+      timestamp: "o.T, ms",
+      published_timestamp: "E, ms",
+      side: "o.S: side of the liquidation order",
+      price: "o.p: price of the order",
+      amount: "o.q: size of the order, base",
+      average_price: "o.ap",
+      filled_amount: "o.z, base",
+      is_history: NOT_SENT,
+    },
+  },
+};
