@@ -1,7 +1,7 @@
 /** What an exchange is to the rest of the program: one file each fills this in. */
 import type { Stream } from "../events/streams.ts";
-import type { DecodeCounters, Decoder, Writers } from "./decoding/decoder.ts";
-import type { SymbolTable } from "./decoding/symbols.ts";
+import type { Decoder } from "./decoding/decoder.ts";
+import type { DecoderOptions } from "./decoding/frame-decoder.ts";
 
 /** An instrument as discovery found it. */
 export interface Instrument {
@@ -77,15 +77,6 @@ export interface Exchange {
   subscribeMessage(channels: readonly string[], id: number): string;
   /** Reads a frame that the decoder called CONTROL. */
   answerOf(frame: Uint8Array): Answer;
-  /**
-   * A decoder that puts its rows into `writers` and counts into `counters`.
-   *
-   * `scanners: false` decodes by JSON alone: the reference the scanners are tested against.
-   */
-  createDecoder(options: {
-    symbols: SymbolTable;
-    writers: Writers;
-    counters: DecodeCounters;
-    scanners?: boolean;
-  }): Decoder;
+  /** A decoder that puts its rows into `writers` and counts into `counters`. */
+  createDecoder(options: DecoderOptions): Decoder;
 }

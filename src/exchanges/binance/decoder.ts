@@ -1,28 +1,18 @@
-import { LAYOUTS, LOCAL, PUBLISHED, SYMBOL, slotsOf, TIMESTAMP } from "../../events/layout.ts";
+import { LAYOUTS, slotsOf } from "../../events/layout.ts";
 import { SIDE_BUY, SIDE_SELL } from "../../events/streams.ts";
-import {
-  type DecodeCounters,
-  type Decoder,
-  FRAME,
-  type FrameClass,
-  type RowWriter,
-  type Writers,
-} from "../decoding/decoder.ts";
-import { FieldReader, type Fields, FrameError, isObject, parseFrame } from "../decoding/json.ts";
-import { literal, Scanner } from "../decoding/scanner.ts";
-import type { SymbolTable } from "../decoding/symbols.ts";
+import { FRAME, type FrameClass, type RowWriter } from "../decoding/decoder.ts";
+import { ABSENT, BAIL, FrameDecoder, type Scanned } from "../decoding/frame-decoder.ts";
+import { type Fields, FrameError, isObject } from "../decoding/json.ts";
+import { literal, type Scanner } from "../decoding/scanner.ts";
 
 const BBO = slotsOf("bbo");
 const TRADE = slotsOf("trade");
 const MARK = slotsOf("mark_price");
 const FUNDING = slotsOf("funding");
 const LIQUIDATION = slotsOf("liquidation");
-const ABSENT = Number.NaN;
 
 /** Largest INTEGER of the schema. */
 const COUNT_MAX = 2 ** 31 - 1;
-
-const utf8 = new TextEncoder();
 
 /** Event types that exist on these routes and are not recorded. */
 const NOT_RECORDED: ReadonlySet<string> = new Set([
@@ -36,9 +26,6 @@ const NOT_RECORDED: ReadonlySet<string> = new Set([
   "compositeIndex",
   "serverShutdown",
 ]);
-
-/** Result of a scanner: not its shape, so the JSON path has to look. */
-const BAIL = -1;
 
 const L = {
   stream: literal('{"stream":"'),
@@ -85,74 +72,10 @@ const L = {
 const LETTER = { a: 0x61, b: 0x62, f: 0x66, m: 0x6d } as const;
 
 /** Decodes frames of `/stream` (wrapped) and `/ws` (raw). */
-export class BinanceDecoder implements Decoder {
-  readonly counters: DecodeCounters;
-  reason = "";
-  readonly #symbols: SymbolTable;
-  readonly #writers: Writers;
-  readonly #all: readonly RowWriter[];
-  readonly #scanners: boolean;
-  readonly #scan = new Scanner();
-  readonly #read = new FieldReader();
-  #local = 0;
-  #connection = 0;
-  /** Whether a row was committed for the current frame. */
-  #rows = 0;
-
-  constructor({
-    symbols,
-    writers,
-    counters,
-    scanners = true,
-  }: {
-    symbols: SymbolTable;
-    writers: Writers;
-    counters: DecodeCounters;
-    scanners?: boolean;
-  }) {
-    this.#symbols = symbols;
-    this.#writers = writers;
-    this.#all = Object.values(writers);
-    this.counters = counters;
-    this.#scanners = scanners;
-  }
-
-  decode(frame: Uint8Array, local: number, connection: number): FrameClass {
-    this.#local = local;
-    this.#connection = connection;
-    this.#rows = 0;
-    if (this.#scanners) {
-      const scanned = this.#scanFrame(frame);
-      if (scanned !== BAIL) {
-        this.counters.inexact += this.#scan.inexact;
-        return scanned;
-      }
-    }
-    return this.#parse(frame);
-  }
-
-  /** Puts the common slots of a row. */
-  #lead(
-    writer: RowWriter,
-    connectionSlot: number,
-    symbol: number,
-    timestamp: number,
-    published: number,
-  ): Float64Array {
-    const row = writer.row.numbers;
-    row[SYMBOL] = symbol;
-    row[TIMESTAMP] = timestamp;
-    row[PUBLISHED] = published;
-    row[LOCAL] = this.#local;
-    row[connectionSlot] = this.#connection;
-    return row;
-  }
-
+export class BinanceDecoder extends FrameDecoder {
   // ── The byte scanners: one per hot shape, nothing committed before the whole frame is accepted ──────
 
-  #scanFrame(frame: Uint8Array): FrameClass | typeof BAIL {
-    const scan = this.#scan;
-    scan.start(frame);
+  protected override scan(scan: Scanner): Scanned {
     const wrapped = scan.optional(L.stream);
     if (wrapped) {
       scan.name();
@@ -175,7 +98,7 @@ export class BinanceDecoder implements Decoder {
 
   /** Passes `"ps"`, which repeats the symbol on perpetuals. */
   #scanPair(scan: Scanner, entry: number): void {
-    if (scan.optional(L.pair) && scan.symbol(this.#symbols) !== entry) scan.fail();
+    if (scan.optional(L.pair) && scan.symbol(this.symbols) !== entry) scan.fail();
   }
 
   /** Passes `"st"`; 2 = COIN-M, which the JSON path sorts out. */
@@ -186,7 +109,7 @@ export class BinanceDecoder implements Decoder {
   #scanEnd(scan: Scanner, wrapped: boolean, entry: number): boolean {
     scan.literal(L.close);
     if (wrapped) scan.literal(L.close);
-    if (wrapped) scan.nameBelongsTo(this.#symbols, entry);
+    if (wrapped) scan.nameBelongsTo(this.symbols, entry);
     return scan.complete;
   }
 
@@ -194,11 +117,11 @@ export class BinanceDecoder implements Decoder {
    * `{"stream":"btcusdt@bookTicker","data":{"e":"bookTicker","u":359220650272,"s":"BTCUSDT","ps":"BTCUSDT",
    * "b":"64336.00","B":"73.3346","a":"64346.70","A":"589.8026","T":1785048483771,"E":1785048483771,"st":1}}`
    */
-  #scanBookTicker(scan: Scanner, wrapped: boolean): FrameClass | typeof BAIL {
+  #scanBookTicker(scan: Scanner, wrapped: boolean): Scanned {
     scan.literal(L.bookTicker);
     const updateId = scan.integer();
     scan.literal(L.symbol);
-    const entry = scan.symbol(this.#symbols);
+    const entry = scan.symbol(this.symbols);
     this.#scanPair(scan, entry);
     scan.literal(L.bid);
     const bidPrice = scan.decimal();
@@ -214,15 +137,14 @@ export class BinanceDecoder implements Decoder {
     const sent = scan.time();
     this.#scanType(scan);
     if (!this.#scanEnd(scan, wrapped, entry)) return BAIL;
-    const writer = this.#writers.bbo;
+    const writer = this.writers.bbo;
     if (writer === undefined) return FRAME.UNWANTED;
-    const row = this.#lead(writer, LAYOUTS.bbo.connection, this.#symbols.numberOf(entry), matched, sent);
+    const row = this.begin(writer, LAYOUTS.bbo, this.symbols.numberOf(entry), matched, sent);
     row[BBO.bid_price] = bidPrice;
     row[BBO.bid_amount] = bidAmount;
     row[BBO.ask_price] = askPrice;
     row[BBO.ask_amount] = askAmount;
     row[BBO.update_id] = updateId;
-    row[BBO.sequence] = ABSENT;
     writer.commit();
     return FRAME.EVENTS;
   }
@@ -231,7 +153,7 @@ export class BinanceDecoder implements Decoder {
    * `{"e":"aggTrade","E":1791391082024,"a":3478018549,"s":"BTCUSDT","p":"83434.40","q":"0.016","nq":"0.016",
    * "f":8154045700,"l":8154045704,"T":1791391081874,"m":true,"st":1}`; `nq` and `st` came in 2025/26.
    */
-  #scanAggTrade(scan: Scanner, wrapped: boolean): FrameClass | typeof BAIL {
+  #scanAggTrade(scan: Scanner, wrapped: boolean): Scanned {
     scan.literal(L.aggTrade);
     const sent = scan.time();
     scan.literal(L.aggId);
@@ -239,7 +161,7 @@ export class BinanceDecoder implements Decoder {
     const idFrom = scan.from;
     const idTo = scan.to;
     scan.literal(L.symbol);
-    const entry = scan.symbol(this.#symbols);
+    const entry = scan.symbol(this.symbols);
     scan.literal(L.price);
     const price = scan.decimal();
     scan.literal(L.quantity);
@@ -258,18 +180,15 @@ export class BinanceDecoder implements Decoder {
     const count = last - first + 1;
     if (!(count >= 1 && count <= COUNT_MAX)) return BAIL;
     if (!this.#scanEnd(scan, wrapped, entry)) return BAIL;
-    const writer = this.#writers.trade;
+    const writer = this.writers.trade;
     if (writer === undefined) return FRAME.UNWANTED;
-    const row = this.#lead(writer, LAYOUTS.trade.connection, this.#symbols.numberOf(entry), traded, sent);
+    const row = this.begin(writer, LAYOUTS.trade, this.symbols.numberOf(entry), traded, sent);
     if (!writer.row.setText(TRADE.id, scan.bytes, idFrom, idTo)) return BAIL;
     row[TRADE.side] = side;
     row[TRADE.price] = price;
     row[TRADE.amount] = amount;
     row[TRADE.count] = count;
     row[TRADE.first_id] = first;
-    row[TRADE.sequence] = ABSENT;
-    row[TRADE.is_block] = ABSENT;
-    row[TRADE.is_rpi] = ABSENT;
     writer.commit();
     return FRAME.EVENTS;
   }
@@ -285,11 +204,11 @@ export class BinanceDecoder implements Decoder {
    * `{"e":"markPriceUpdate","E":1789467508000,"s":"BTCUSDT","p":"76986.40000000","ap":"76986.40000000",
    * "P":"76996.91044964","i":"77014.72500000","r":"0.00010000","T":1789488000000,"st":1}`; `ap` is newer.
    */
-  #scanMarkPrice(scan: Scanner, wrapped: boolean): FrameClass | typeof BAIL {
+  #scanMarkPrice(scan: Scanner, wrapped: boolean): Scanned {
     scan.literal(L.markPrice);
     const sent = scan.time();
     scan.literal(L.symbol);
-    const entry = scan.symbol(this.#symbols);
+    const entry = scan.symbol(this.symbols);
     scan.literal(L.price);
     const mark = scan.decimal();
     const average = scan.optional(L.average) ? scan.decimal() : ABSENT;
@@ -303,10 +222,10 @@ export class BinanceDecoder implements Decoder {
     const next = scan.time();
     this.#scanType(scan);
     if (!this.#scanEnd(scan, wrapped, entry)) return BAIL;
-    const symbol = this.#symbols.numberOf(entry);
-    this.#commitMarkPrice(symbol, sent, mark, index, settlement, average);
-    this.#commitFunding(symbol, sent, rate, next);
-    return this.#rows > 0 ? FRAME.EVENTS : FRAME.UNWANTED;
+    const symbol = this.symbols.numberOf(entry);
+    const marked = this.#commitMarkPrice(symbol, sent, mark, index, settlement, average);
+    const funded = this.#commitFunding(symbol, sent, rate, next);
+    return marked || funded ? FRAME.EVENTS : FRAME.UNWANTED;
   }
 
   #commitMarkPrice(
@@ -316,29 +235,26 @@ export class BinanceDecoder implements Decoder {
     index: number,
     settlement: number,
     average: number,
-  ): void {
-    const writer = this.#writers.mark_price;
-    if (writer === undefined) return;
-    const row = this.#lead(writer, LAYOUTS.mark_price.connection, symbol, ABSENT, sent);
+  ): boolean {
+    const writer = this.writers.mark_price;
+    if (writer === undefined) return false;
+    const row = this.begin(writer, LAYOUTS.mark_price, symbol, ABSENT, sent);
     row[MARK.mark_price] = mark;
     row[MARK.index_price] = index;
     row[MARK.settlement_price] = settlement;
     row[MARK.average_price] = average;
     writer.commit();
-    this.#rows++;
+    return true;
   }
 
-  #commitFunding(symbol: number, sent: number, rate: number, next: number): void {
-    const writer = this.#writers.funding;
-    if (writer === undefined) return;
-    const row = this.#lead(writer, LAYOUTS.funding.connection, symbol, ABSENT, sent);
+  #commitFunding(symbol: number, sent: number, rate: number, next: number): boolean {
+    const writer = this.writers.funding;
+    if (writer === undefined) return false;
+    const row = this.begin(writer, LAYOUTS.funding, symbol, ABSENT, sent);
     row[FUNDING.funding_rate] = rate;
     row[FUNDING.next_funding_timestamp] = next;
-    row[FUNDING.funding_interval_hours] = ABSENT;
-    row[FUNDING.predicted_funding_rate] = ABSENT;
-    row[FUNDING.settled_funding_rate] = ABSENT;
     writer.commit();
-    this.#rows++;
+    return true;
   }
 
   /**
@@ -346,11 +262,11 @@ export class BinanceDecoder implements Decoder {
    * "p":"82338.30","ap":"82651.90","X":"FILLED","l":"0.155","z":"0.190","T":1791565602120,"ps":"BTCUSDT","st":1}}`
    * `S` is the side of the liquidation order: SELL closes a long.
    */
-  #scanForceOrder(scan: Scanner, wrapped: boolean): FrameClass | typeof BAIL {
+  #scanForceOrder(scan: Scanner, wrapped: boolean): Scanned {
     scan.literal(L.forceOrder);
     const sent = scan.time();
     scan.literal(L.order);
-    const entry = scan.symbol(this.#symbols);
+    const entry = scan.symbol(this.symbols);
     scan.literal(L.side);
     const side = scan.optional(L.sell) ? SIDE_SELL : SIDE_BUY;
     if (side === SIDE_BUY) scan.literal(L.buy);
@@ -376,9 +292,9 @@ export class BinanceDecoder implements Decoder {
     this.#scanType(scan);
     scan.literal(L.close);
     if (!this.#scanEnd(scan, wrapped, entry)) return BAIL;
-    const writer = this.#writers.liquidation;
+    const writer = this.writers.liquidation;
     if (writer === undefined) return FRAME.UNWANTED;
-    const symbol = this.#symbols.numberOf(entry);
+    const symbol = this.symbols.numberOf(entry);
     this.#commitLiquidation(writer, symbol, ordered, sent, side, price, amount, average, filled);
     return FRAME.EVENTS;
   }
@@ -394,35 +310,19 @@ export class BinanceDecoder implements Decoder {
     average: number,
     filled: number,
   ): void {
-    const row = this.#lead(writer, LAYOUTS.liquidation.connection, symbol, ordered, sent);
+    const row = this.begin(writer, LAYOUTS.liquidation, symbol, ordered, sent);
     row[LIQUIDATION.side] = side;
     row[LIQUIDATION.price] = price;
     row[LIQUIDATION.amount] = amount;
     row[LIQUIDATION.average_price] = average;
     row[LIQUIDATION.filled_amount] = filled;
-    row[LIQUIDATION.is_history] = ABSENT;
     writer.commit();
-    this.#rows++;
   }
 
   // ── The JSON path: whatever the scanners do not know ───────────────────────────────────────────────
 
-  #parse(frame: Uint8Array): FrameClass {
-    const read = this.#read;
-    read.reset();
-    for (const writer of this.#all) writer.mark();
-    try {
-      const parsed = parseFrame(frame);
-      const kind = this.#parsePayload(isObject(parsed) && "data" in parsed ? parsed.data : parsed);
-      this.counters.inexact += read.inexact;
-      this.counters.oversized += read.oversized;
-      if (this.#scanners && (kind === FRAME.EVENTS || kind === FRAME.UNWANTED)) this.counters.fallback++;
-      return kind;
-    } catch (error) {
-      for (const writer of this.#all) writer.rewind();
-      this.reason = error instanceof FrameError ? error.message : String(error);
-      return FRAME.UNDECODABLE;
-    }
+  protected override parse(frame: unknown): FrameClass {
+    return this.#parsePayload(isObject(frame) && "data" in frame ? frame.data : frame);
   }
 
   #parsePayload(payload: unknown): FrameClass {
@@ -460,23 +360,17 @@ export class BinanceDecoder implements Decoder {
 
   /** Number of the symbol; -1 when it is COIN-M (`st` 2) or was not asked for. */
   #symbolOf(fields: Fields): number {
-    const instrument = this.#read.text(fields, "s");
-    if (this.#read.integer(fields, "st") === 2) return -1;
-    return this.#symbols.find(instrument);
+    const instrument = this.read.text(fields, "s");
+    if (this.read.integer(fields, "st") === 2) return -1;
+    return this.symbols.find(instrument);
   }
 
   #parseBookTicker(fields: Fields): FrameClass {
-    const read = this.#read;
+    const read = this.read;
     const symbol = this.#symbolOf(fields);
-    const writer = this.#writers.bbo;
+    const writer = this.writers.bbo;
     if (symbol < 0 || writer === undefined) return FRAME.UNWANTED;
-    const row = this.#lead(
-      writer,
-      LAYOUTS.bbo.connection,
-      symbol,
-      read.time(fields, "T"),
-      read.time(fields, "E"),
-    );
+    const row = this.begin(writer, LAYOUTS.bbo, symbol, read.time(fields, "T"), read.time(fields, "E"));
     const bid = read.decimal(fields, "b");
     const ask = read.decimal(fields, "a");
     if (Number.isNaN(bid) && Number.isNaN(ask)) throw new FrameError("bookTicker without b and a");
@@ -485,9 +379,7 @@ export class BinanceDecoder implements Decoder {
     row[BBO.ask_price] = ask;
     row[BBO.ask_amount] = read.decimal(fields, "A");
     row[BBO.update_id] = read.integer(fields, "u");
-    row[BBO.sequence] = ABSENT;
     writer.commit();
-    this.#rows++;
     return FRAME.EVENTS;
   }
 
@@ -496,27 +388,16 @@ export class BinanceDecoder implements Decoder {
    * only MARKET means the same as an aggTrade.
    */
   #parseTrade(fields: Fields, idKey: "a" | "t"): FrameClass {
-    const read = this.#read;
+    const read = this.read;
     const symbol = this.#symbolOf(fields);
     if (fields.X !== undefined && fields.X !== "MARKET") return FRAME.IGNORED;
-    const writer = this.#writers.trade;
+    const writer = this.writers.trade;
     if (symbol < 0 || writer === undefined) return FRAME.UNWANTED;
-    const row = this.#lead(
-      writer,
-      LAYOUTS.trade.connection,
-      symbol,
-      read.time(fields, "T"),
-      read.time(fields, "E"),
-    );
+    const row = this.begin(writer, LAYOUTS.trade, symbol, read.time(fields, "T"), read.time(fields, "E"));
     const price = read.decimal(fields, "p");
     const amount = read.decimal(fields, "q");
     if (Number.isNaN(price) || Number.isNaN(amount)) throw new FrameError("trade without p or q");
-    const id = read.id(fields, idKey);
-    if (id === null) writer.row.clearText(TRADE.id);
-    else {
-      const bytes = utf8.encode(id);
-      if (!writer.row.setText(TRADE.id, bytes, 0, bytes.length)) throw new FrameError(`${idKey} is too long`);
-    }
+    this.setText(writer, TRADE.id, read.id(fields, idKey), idKey);
     const maker = read.flag(fields, "m");
     const first = read.integer(fields, "f");
     const last = read.integer(fields, "l");
@@ -525,11 +406,7 @@ export class BinanceDecoder implements Decoder {
     row[TRADE.amount] = amount;
     row[TRADE.count] = this.#countOf(first, last);
     row[TRADE.first_id] = first;
-    row[TRADE.sequence] = ABSENT;
-    row[TRADE.is_block] = ABSENT;
-    row[TRADE.is_rpi] = ABSENT;
     writer.commit();
-    this.#rows++;
     return FRAME.EVENTS;
   }
 
@@ -537,15 +414,14 @@ export class BinanceDecoder implements Decoder {
   #countOf(first: number, last: number): number {
     const count = last - first + 1;
     if (count >= 1 && count <= COUNT_MAX) return count;
-    if (!Number.isNaN(count)) this.#read.oversized++;
+    if (!Number.isNaN(count)) this.read.oversized++;
     return ABSENT;
   }
 
   #parseMarkPrice(fields: Fields): FrameClass {
-    const read = this.#read;
+    const read = this.read;
     const symbol = this.#symbolOf(fields);
     if (symbol < 0) return FRAME.UNWANTED;
-    const rows = this.#rows;
     const sent = read.time(fields, "E");
     const mark = read.decimal(fields, "p");
     const index = read.decimal(fields, "i");
@@ -553,21 +429,21 @@ export class BinanceDecoder implements Decoder {
     const average = read.decimal(fields, "ap");
     const rate = read.decimal(fields, "r");
     const next = read.time(fields, "T");
-    if (![mark, index, settlement, average].every(Number.isNaN)) {
+    const marked =
+      ![mark, index, settlement, average].every(Number.isNaN) &&
       this.#commitMarkPrice(symbol, sent, mark, index, settlement, average);
-    }
     // Dated futures have no funding: r is "" (or zero, in old frames) and T is 0. Absent, not zero.
     const none = Number.isNaN(next) && (Number.isNaN(rate) || rate === 0);
-    if (!none) this.#commitFunding(symbol, sent, rate, next);
-    return this.#rows > rows ? FRAME.EVENTS : FRAME.UNWANTED;
+    const funded = !none && this.#commitFunding(symbol, sent, rate, next);
+    return marked || funded ? FRAME.EVENTS : FRAME.UNWANTED;
   }
 
   #parseForceOrder(fields: Fields): FrameClass {
-    const read = this.#read;
+    const read = this.read;
     const order = fields.o;
     if (!isObject(order)) throw new FrameError("forceOrder without o");
     const symbol = this.#symbolOf(order);
-    const writer = this.#writers.liquidation;
+    const writer = this.writers.liquidation;
     if (symbol < 0 || writer === undefined) return FRAME.UNWANTED;
     const side = order.S === "SELL" ? SIDE_SELL : order.S === "BUY" ? SIDE_BUY : null;
     if (side === null) throw new FrameError("forceOrder: S is neither SELL nor BUY");
