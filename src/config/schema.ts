@@ -206,6 +206,10 @@ const sections = z.strictObject({
   }),
   discovery: section({
     /** ms */
+    interval: setting(duration("1s", "1h"), "60s", {
+      meaning: "How often the lists of instruments are read again, so that listings are taken up.",
+    }),
+    /** ms */
     timeout: setting(duration("1ms", "10m"), "20s", {
       meaning: "How long the answer to a request for the list of instruments may take.",
     }),

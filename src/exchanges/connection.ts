@@ -24,6 +24,8 @@ export interface ConnectionEvents {
   closed(connection: Connection, why: { code: number | null; reason: string; retryIn: number | null }): void;
   /** A frame was decoded; its rows are staged. */
   decoded(connection: Connection, local: number): void;
+  /** The exchange announced a change of instruments. */
+  instrumentsChanged(): void;
   /** A frame could not be decoded. */
   undecodable(connection: Connection, frame: Uint8Array, local: number, reason: string): void;
   /** The exchange refused subscriptions, in its own words. */
@@ -50,6 +52,7 @@ export class Connection {
   /** Number of the current socket within the run; -1 before the first. */
   number = -1;
   readonly url: string;
+  readonly route: string;
   readonly counters: ConnectionCounters = {
     frames: 0,
     bytes: 0,
@@ -70,6 +73,7 @@ export class Connection {
   #everOpen = false;
   #stopped = false;
   #retry: ReturnType<typeof setTimeout> | null = null;
+  #keepalive: ReturnType<typeof setInterval> | null = null;
 
   constructor(options: {
     exchange: Exchange;
@@ -81,6 +85,7 @@ export class Connection {
   }) {
     const { exchange, wsUrl, plan, decoder, bounds, events } = options;
     this.url = exchange.connectionUrl(wsUrl, plan.route);
+    this.route = plan.route;
     this.#exchange = exchange;
     this.#decoder = decoder;
     this.#bounds = bounds;
@@ -101,8 +106,13 @@ export class Connection {
   }
 
   /** Channels it carries. */
-  get subscriptions(): number {
-    return this.#subscriber.size;
+  get channels(): ReadonlySet<string> {
+    return this.#subscriber.channels;
+  }
+
+  /** Takes channels up and gives others up, without touching the rest. */
+  update(add: readonly string[], remove: readonly string[]): void {
+    this.#subscriber.update(add, remove);
   }
 
   /** Opens the first socket. */
@@ -110,7 +120,7 @@ export class Connection {
     this.#connect();
   }
 
-  /** Closes the socket and opens no other. Frames that have arrived are decoded first. */
+  /** Closes the socket and opens no other; what arrives from now on is not received. */
   stop(): void {
     this.#stopped = true;
     if (this.#retry !== null) clearTimeout(this.#retry);
@@ -136,6 +146,10 @@ export class Connection {
       this.#everOpen = true;
       this.#events.opened(this);
       this.#subscriber.start();
+      const keepalive = this.#exchange.keepalive;
+      if (keepalive !== null) {
+        this.#keepalive = setInterval(() => socket.send(keepalive.message), keepalive.interval);
+      }
     });
     socket.on("message", (data: Buffer) => {
       // The receive time comes before everything else.
@@ -168,6 +182,8 @@ export class Connection {
     this.#socket = null;
     this.#open = false;
     this.#subscriber.stop();
+    if (this.#keepalive !== null) clearInterval(this.#keepalive);
+    this.#keepalive = null;
     const retryIn = this.#stopped ? null : this.#backoff.next(why.retryAfter);
     this.#events.closed(this, { code: why.code, reason: why.reason, retryIn });
     if (retryIn !== null) this.#retry = setTimeout(() => this.#connect(), retryIn);
@@ -185,6 +201,10 @@ export class Connection {
       case FRAME.CONTROL:
         counters.control++;
         this.#subscriber.answered(this.#exchange.answerOf(frame));
+        return;
+      case FRAME.INSTRUMENTS:
+        counters.control++;
+        this.#events.instrumentsChanged();
         return;
       case FRAME.IGNORED:
         counters.ignored++;

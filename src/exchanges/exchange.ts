@@ -3,28 +3,59 @@ import type { Stream } from "../events/streams.ts";
 import type { Decoder } from "./decoding/decoder.ts";
 import type { DecoderOptions } from "./decoding/frame-decoder.ts";
 
-/** An instrument as discovery found it. */
+/** An instrument as discovery found it; null = the exchange does not say. */
 export interface Instrument {
   /** The exchange's own id. */
   readonly instrument: string;
   /** The unified symbol. */
   readonly symbol: string;
+  readonly base: string | null;
+  readonly quote: string | null;
+  readonly settle: string | null;
+  /** The exchange's own word for the kind of contract. */
+  readonly contractType: string | null;
+  /** What one contract is worth, in base (in quote for inverse contracts). */
+  readonly contractSize: number | null;
+  readonly contractMultiplier: number | null;
+  /** 1000 for 1000PEPEUSDT, else 1. */
+  readonly priceMultiplier: number;
+  readonly tickSize: number | null;
+  readonly lotSize: number | null;
+  /** The exchange's own word for the state. */
+  readonly status: string;
+  /** µs */
+  readonly listed: number | null;
+  /** µs */
+  readonly delisting: number | null;
+  /** The raw answer for this instrument. */
+  readonly raw: unknown;
+  /** Whether it is a USDT perpetual that trades now: what is recorded unless told otherwise. */
+  readonly recordable: boolean;
 }
 
 /** One thing to subscribe: a channel of the exchange, on one of its routes. */
 export interface Subscription {
   /** Path of the connection it has to go over. */
   readonly route: string;
-  /** As it stands in the subscribe message. */
+  /** One text that names it. */
   readonly channel: string;
 }
 
-/** An answer of the exchange to one of our messages. */
+/** An answer of the exchange to a message that subscribes. */
 export interface Answer {
   /** Number of the message it answers; null if it says none. */
   readonly id: number | null;
+  /** Channels it names; empty if it names none. */
+  readonly channels: readonly string[];
   /** null = accepted; otherwise the exchange's own words. */
   readonly error: string | null;
+}
+
+/** What keeps a connection open where the exchange wants to hear from us. */
+export interface Keepalive {
+  /** ms */
+  readonly interval: number;
+  readonly message: string;
 }
 
 /** Where the columns of each stream come from, for docs/schema.md; null = not in the frames. */
@@ -48,6 +79,10 @@ export interface Limits {
   readonly channelsPerMessage: number;
   /** Messages we may send on one connection in a second. */
   readonly messagesPerSecond: number;
+  /** Characters of all channels of a connection together; null = no such limit. */
+  readonly charactersPerConnection: number | null;
+  /** Whether one bad channel fails all channels of its message. */
+  readonly failsWhole: boolean;
 }
 
 /** Where an exchange is reached; set by `exchanges.<name>.ws_url` and `.rest_url`. */
@@ -64,17 +99,28 @@ export interface Exchange {
   /** Streams it has over WebSocket. */
   readonly streams: readonly Stream[];
   readonly limits: Limits;
+  /** null = the exchange pings, and the client answers by itself. */
+  readonly keepalive: Keepalive | null;
   readonly sources: ColumnSources;
   /** The unified symbol of an instrument. */
   normalizeSymbol(instrument: string): string;
-  /** All USDT perpetuals that trade now. @throws Error with the exchange's own words. */
-  fetchInstruments(restUrl: string, signal: AbortSignal): Promise<Instrument[]>;
-  /** What to subscribe for these streams of these instruments. */
+  /**
+   * All instruments of this market.
+   *
+   * @param get asks a path of the REST base; resolves to the parsed JSON of a 2xx answer
+   * @throws Error with the exchange's own words
+   */
+  fetchInstruments(get: (path: string) => Promise<unknown>): Promise<Instrument[]>;
+  /** Other ids under which an instrument's events come: on OKX the index of a swap. */
+  companions(instrument: string): readonly string[];
+  /** What to subscribe for these streams of these instruments, announcements of new instruments included. */
   subscriptions(streams: readonly Stream[], instruments: readonly string[]): Subscription[];
   /** Address of a connection of a route. */
   connectionUrl(wsUrl: string, route: string): string;
   /** The message that subscribes channels; its answer carries `id`. */
   subscribeMessage(channels: readonly string[], id: number): string;
+  /** The message that ends subscriptions. */
+  unsubscribeMessage(channels: readonly string[], id: number): string;
   /** Reads a frame that the decoder called CONTROL. */
   answerOf(frame: Uint8Array): Answer;
   /** A decoder that puts its rows into `writers` and counts into `counters`. */

@@ -6,22 +6,97 @@ export interface ConnectionPlan {
   readonly channels: readonly string[];
 }
 
-/** Spreads subscriptions over connections: one route each, at most `max` channels, evenly filled. */
-export function planConnections(subscriptions: readonly Subscription[], max: number): ConnectionPlan[] {
-  const byRoute = new Map<string, string[]>();
-  for (const { route, channel } of subscriptions) {
-    const channels = byRoute.get(route);
-    if (channels === undefined) byRoute.set(route, [channel]);
-    else channels.push(channel);
+/** What a connection can carry. */
+export interface ConnectionLimits {
+  readonly channels: number;
+  /** Characters of all channels together; null = no such limit. */
+  readonly characters: number | null;
+}
+
+/** What has to change so that connections carry exactly what is wanted. */
+export interface Changes {
+  /** For each connection, in the order given: what to take up and what to give up. */
+  readonly updates: readonly { readonly add: readonly string[]; readonly remove: readonly string[] }[];
+  /** Connections to open. */
+  readonly open: readonly ConnectionPlan[];
+}
+
+/**
+ * Compares what connections carry with what is wanted: what is no longer wanted goes, what is missing
+ * goes where there is room, the rest to new connections, evenly filled. Nothing that is right is touched.
+ */
+export function planChanges(
+  current: readonly { readonly route: string; readonly channels: ReadonlySet<string> }[],
+  wanted: readonly Subscription[],
+  limits: ConnectionLimits,
+): Changes {
+  const missing = new Map<string, Set<string>>();
+  for (const { route, channel } of wanted) {
+    const channels = missing.get(route);
+    if (channels === undefined) missing.set(route, new Set([channel]));
+    else channels.add(channel);
   }
-  const plans: ConnectionPlan[] = [];
-  for (const [route, channels] of byRoute) {
-    const connections = Math.ceil(channels.length / max);
-    for (let i = 0; i < connections; i++) {
-      const from = Math.floor((i * channels.length) / connections);
-      const to = Math.floor(((i + 1) * channels.length) / connections);
-      plans.push({ route, channels: channels.slice(from, to) });
+  const updates = current.map(({ route, channels }) => {
+    const wantedHere = missing.get(route);
+    const remove = [...channels].filter((channel) => !wantedHere?.has(channel));
+    for (const channel of channels) wantedHere?.delete(channel);
+    return { add: [] as string[], remove };
+  });
+  current.forEach(({ route, channels }, index) => {
+    const update = updates[index];
+    const rest = missing.get(route);
+    if (update === undefined || rest === undefined) return;
+    const removed = new Set(update.remove);
+    const room = new Room(limits);
+    for (const channel of channels) if (!removed.has(channel)) room.take(channel);
+    for (const channel of rest) {
+      if (!room.take(channel)) break;
+      update.add.push(channel);
+      rest.delete(channel);
     }
+  });
+  const open: ConnectionPlan[] = [];
+  for (const [route, channels] of missing) {
+    for (const part of evenParts([...channels], limits)) open.push({ route, channels: part });
   }
-  return plans;
+  return { updates, open };
+}
+
+/** Counts what still fits on a connection. */
+class Room {
+  #channels = 0;
+  #characters = 0;
+
+  constructor(readonly limits: ConnectionLimits) {}
+
+  /** Takes a channel if it fits; one that is too long by itself still gets a connection of its own. */
+  take(channel: string): boolean {
+    const { channels, characters } = this.limits;
+    if (this.#channels >= channels) return false;
+    const tooLong = characters !== null && this.#characters + channel.length > characters;
+    if (tooLong && this.#channels > 0) return false;
+    this.#channels++;
+    this.#characters += channel.length;
+    return true;
+  }
+}
+
+/** Splits channels into as few parts as the limits allow, all about equally long. */
+function evenParts(channels: readonly string[], limits: ConnectionLimits): string[][] {
+  if (channels.length === 0) return [];
+  const characters = channels.reduce((sum, channel) => sum + channel.length, 0);
+  const byCharacters = limits.characters === null ? 1 : Math.ceil(characters / limits.characters);
+  const parts = Math.max(Math.ceil(channels.length / limits.channels), byCharacters);
+  const even = { channels: Math.ceil(channels.length / parts), characters: limits.characters };
+  const result: string[][] = [[]];
+  let room = new Room(even);
+  for (const channel of channels) {
+    if (!room.take(channel)) {
+      result.push([]);
+      room = new Room(even);
+      room.take(channel);
+    }
+    result.at(-1)?.push(channel);
+  }
+  return result;
 }

@@ -3,22 +3,32 @@ import type { Answer, Exchange } from "./exchange.ts";
 /** Times a channel is asked for before it counts as refused. */
 const ASKED_MAX = 5;
 
+/** A message that was sent, or waits to be. */
+interface Request {
+  readonly channels: Set<string>;
+  /** Times these channels were asked for. */
+  readonly asked: number;
+}
+
 /**
  * Keeps one socket's subscriptions as they should be: paced within the exchange's message rate, each
- * answer checked, whatever is not acknowledged asked for again.
+ * answer checked, whatever is not acknowledged asked for again, and a bad channel isolated where one fails
+ * a whole message.
  */
 export class Subscriber {
   readonly #exchange: Exchange;
-  readonly #channels: readonly string[];
+  readonly #channels: Set<string>;
   readonly #ackTimeout: number;
   readonly #send: (message: string) => void;
   readonly #refused: (channels: readonly string[], error: string) => void;
-  /** Messages without an answer yet, by number. */
-  readonly #waiting = new Map<number, { channels: readonly string[]; asked: number; deadline: number }>();
-  /** Groups of channels that are still to be asked for. */
-  #queue: { channels: readonly string[]; asked: number }[] = [];
+  /** Messages without a full answer yet, by number. */
+  readonly #waiting = new Map<number, Request & { readonly deadline: number }>();
+  #queue: Request[] = [];
+  /** Channels whose subscription has to end. */
+  #leaving: string[] = [];
   #nextId = 1;
   #timer: ReturnType<typeof setInterval> | null = null;
+  #running = false;
 
   constructor(options: {
     exchange: Exchange;
@@ -29,54 +39,84 @@ export class Subscriber {
     refused(channels: readonly string[], error: string): void;
   }) {
     this.#exchange = options.exchange;
-    this.#channels = options.channels;
+    this.#channels = new Set(options.channels);
     this.#ackTimeout = options.ackTimeout;
     this.#send = options.send;
     this.#refused = options.refused;
   }
 
   /** Channels it looks after. */
-  get size(): number {
-    return this.#channels.length;
+  get channels(): ReadonlySet<string> {
+    return this.#channels;
   }
 
   /** Begins anew, on a fresh socket. */
   start(): void {
     this.stop();
-    const { channelsPerMessage, messagesPerSecond } = this.#exchange.limits;
-    for (let at = 0; at < this.#channels.length; at += channelsPerMessage) {
-      this.#queue.push({ channels: this.#channels.slice(at, at + channelsPerMessage), asked: 0 });
-    }
-    this.#step();
-    this.#timer = setInterval(() => this.#step(), Math.ceil(1000 / messagesPerSecond));
+    this.#running = true;
+    this.#enqueue([...this.#channels], 0);
+    this.#run();
   }
 
   /** The socket is gone. */
   stop(): void {
     if (this.#timer !== null) clearInterval(this.#timer);
     this.#timer = null;
+    this.#running = false;
     this.#waiting.clear();
     this.#queue = [];
+    this.#leaving = [];
+  }
+
+  /** Takes channels up and gives others up, without touching the rest. */
+  update(add: readonly string[], remove: readonly string[]): void {
+    for (const channel of remove) {
+      this.#channels.delete(channel);
+      for (const request of [...this.#queue, ...this.#waiting.values()]) request.channels.delete(channel);
+    }
+    for (const channel of add) this.#channels.add(channel);
+    if (!this.#running) return;
+    this.#leaving.push(...remove);
+    this.#enqueue(add, 0);
+    this.#run();
+  }
+
+  #enqueue(channels: readonly string[], asked: number): void {
+    const { channelsPerMessage } = this.#exchange.limits;
+    for (let at = 0; at < channels.length; at += channelsPerMessage) {
+      this.#queue.push({ channels: new Set(channels.slice(at, at + channelsPerMessage)), asked });
+    }
+  }
+
+  #run(): void {
+    if (this.#timer !== null) return;
+    this.#timer = setInterval(() => this.#step(), Math.ceil(1000 / this.#exchange.limits.messagesPerSecond));
+    this.#step();
   }
 
   /** One message at most per step: that is the pace. */
   #step(): void {
     const now = performance.now();
-    for (const [id, message] of this.#waiting) {
-      if (message.deadline > now) continue;
+    for (const [id, request] of this.#waiting) {
+      if (request.deadline > now) continue;
       this.#waiting.delete(id);
-      if (message.asked < ASKED_MAX) this.#queue.push(message);
-      else this.#refused(message.channels, `no answer after ${ASKED_MAX} attempts`);
+      const missing = [...request.channels];
+      if (missing.length === 0) continue;
+      if (request.asked < ASKED_MAX) this.#enqueue(missing, request.asked);
+      else this.#refused(missing, `no answer after ${ASKED_MAX} attempts`);
     }
-    const next = this.#queue.shift();
+    if (this.#leaving.length > 0) {
+      const leaving = this.#leaving.splice(0, this.#exchange.limits.channelsPerMessage);
+      this.#send(this.#exchange.unsubscribeMessage(leaving, this.#nextId++));
+      return;
+    }
+    let next = this.#queue.shift();
+    while (next !== undefined && next.channels.size === 0) next = this.#queue.shift();
     if (next !== undefined) {
       const id = this.#nextId++;
-      this.#waiting.set(id, {
-        channels: next.channels,
-        asked: next.asked + 1,
-        deadline: now + this.#ackTimeout,
-      });
-      this.#send(this.#exchange.subscribeMessage(next.channels, id));
+      const { channels, asked } = next;
+      this.#waiting.set(id, { channels, asked: asked + 1, deadline: now + this.#ackTimeout });
+      this.#send(this.#exchange.subscribeMessage([...channels], id));
     } else if (this.#waiting.size === 0 && this.#timer !== null) {
       clearInterval(this.#timer);
       this.#timer = null;
@@ -84,14 +124,52 @@ export class Subscriber {
   }
 
   /** Takes the exchange's answer to one of the messages. */
-  answered(answer: Answer): void {
-    if (answer.id === null) {
-      if (answer.error !== null) this.#refused([], answer.error);
+  answered({ id, channels, error }: Answer): void {
+    const found = this.#find(id, channels);
+    if (error === null) {
+      if (found === null) return;
+      for (const channel of channels) found.request.channels.delete(channel);
+      if (channels.length === 0 || found.request.channels.size === 0) this.#waiting.delete(found.id);
       return;
     }
-    const message = this.#waiting.get(answer.id);
-    if (message === undefined) return;
-    this.#waiting.delete(answer.id);
-    if (answer.error !== null) this.#refused(message.channels, answer.error);
+    if (found === null) {
+      this.#refused(channels, error);
+      return;
+    }
+    const { request } = found;
+    for (const channel of channels) request.channels.delete(channel);
+    if (channels.length > 0) this.#refused(channels, error);
+    if (!this.#exchange.limits.failsWhole) {
+      if (channels.length === 0) this.#refused([], error);
+      if (request.channels.size === 0) this.#waiting.delete(found.id);
+      return;
+    }
+    this.#waiting.delete(found.id);
+    this.#isolate([...request.channels], request.asked, channels.length > 0, error);
+    this.#run();
+  }
+
+  /** A whole message failed: asks again without the bad channels, or by halves where none was named. */
+  #isolate(rest: readonly string[], asked: number, named: boolean, error: string): void {
+    if (named) {
+      this.#enqueue(rest, asked - 1);
+    } else if (rest.length <= 1) {
+      this.#refused(rest, error);
+    } else {
+      const half = Math.ceil(rest.length / 2);
+      this.#enqueue(rest.slice(0, half), asked - 1);
+      this.#enqueue(rest.slice(half), asked - 1);
+    }
+  }
+
+  #find(id: number | null, channels: readonly string[]): { id: number; request: Request } | null {
+    if (id !== null) {
+      const request = this.#waiting.get(id);
+      if (request !== undefined) return { id, request };
+    }
+    for (const [candidate, request] of this.#waiting) {
+      if (channels.some((channel) => request.channels.has(channel))) return { id: candidate, request };
+    }
+    return null;
   }
 }

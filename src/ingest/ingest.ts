@@ -1,16 +1,34 @@
 import { LAYOUTS } from "../events/layout.ts";
 import type { Stream } from "../events/streams.ts";
-import { Connection, type ConnectionEvents } from "../exchanges/connection.ts";
-import type { DecodeCounters, RowWriter } from "../exchanges/decoding/decoder.ts";
+import { Connection, type ConnectionCounters, type ConnectionEvents } from "../exchanges/connection.ts";
+import type { DecodeCounters, Decoder, RowWriter } from "../exchanges/decoding/decoder.ts";
 import { SymbolTable } from "../exchanges/decoding/symbols.ts";
+import type { Exchange } from "../exchanges/exchange.ts";
 import { exchangeByName } from "../exchanges/exchanges.ts";
+import { planChanges } from "../exchanges/planner.ts";
 import { RingProducer } from "../ring/producer.ts";
 import type { Clock } from "./clock.ts";
-import type { ExchangeJob, ExchangeStats, FromIngest } from "./messages.ts";
+import type { ExchangeJob, ExchangeStats, FromIngest, IngestNotice } from "./messages.ts";
+
+const NOTHING: ConnectionCounters = {
+  frames: 0,
+  bytes: 0,
+  control: 0,
+  ignored: 0,
+  unwanted: 0,
+  undecodable: 0,
+  reconnects: 0,
+};
+const COUNTED = Object.keys(NOTHING) as (keyof ConnectionCounters)[];
 
 interface Lane {
-  readonly exchange: string;
-  readonly connections: Connection[];
+  readonly exchange: Exchange;
+  readonly symbols: SymbolTable;
+  readonly decoder: Decoder;
+  readonly events: ConnectionEvents;
+  connections: Connection[];
+  /** What connections counted that are no longer needed. */
+  readonly past: ConnectionCounters;
   readonly counters: DecodeCounters;
   notKept: number;
   lastEvent: number | null;
@@ -23,7 +41,7 @@ interface Lane {
  * `publishBatch` frames have come.
  */
 export class Ingest {
-  readonly #lanes: Lane[] = [];
+  readonly #lanes = new Map<string, Lane>();
   readonly #producers: RingProducer[] = [];
   readonly #clock: Clock;
   readonly #connectionCounter: Int32Array;
@@ -47,11 +65,28 @@ export class Ingest {
     this.#post = options.post;
   }
 
-  /** Opens the connections of an exchange. */
-  add(job: ExchangeJob): void {
+  /** Opens, changes and closes connections so that they carry exactly what the job wants. */
+  apply(job: ExchangeJob): void {
+    const lane = this.#lanes.get(job.exchange) ?? this.#open(job);
+    for (const { instrument, number } of job.instruments) lane.symbols.add(instrument, number);
+    const { updates, open } = planChanges(lane.connections, job.subscriptions, job.limits);
+    lane.connections.forEach((connection, index) => {
+      const update = updates[index];
+      if (update !== undefined) connection.update(update.add, update.remove);
+    });
+    this.#closeIdle(lane);
+    for (const plan of open) {
+      const { wsUrl, bounds } = job;
+      const { exchange, decoder, events } = lane;
+      const connection = new Connection({ exchange, wsUrl, plan, decoder, bounds, events });
+      lane.connections.push(connection);
+      connection.start();
+    }
+  }
+
+  #open(job: ExchangeJob): Lane {
     const exchange = exchangeByName(job.exchange);
     const symbols = new SymbolTable();
-    for (const { instrument, number } of job.instruments) symbols.add(instrument, number);
     const writers: Partial<Record<Stream, RowWriter>> = {};
     for (const { stream, handle } of job.rings) {
       const producer = new RingProducer(handle, LAYOUTS[stream].seq);
@@ -59,46 +94,52 @@ export class Ingest {
       writers[stream] = producer;
     }
     const counters: DecodeCounters = { fallback: 0, inexact: 0, oversized: 0 };
-    const lane: Lane = { exchange: job.exchange, connections: [], counters, notKept: 0, lastEvent: null };
-    this.#lanes.push(lane);
-    const decoder = exchange.createDecoder({ symbols, writers, counters });
-    const events = this.#eventsOf(lane);
-    for (const plan of job.plans) {
-      const connection = new Connection({
-        exchange,
-        wsUrl: job.wsUrl,
-        plan,
-        decoder,
-        bounds: job.bounds,
-        events,
-      });
-      lane.connections.push(connection);
-      connection.start();
-    }
+    const lane: Lane = {
+      exchange,
+      symbols,
+      decoder: exchange.createDecoder({ symbols, writers, counters }),
+      events: this.#eventsOf(job.exchange),
+      connections: [],
+      past: { ...NOTHING },
+      counters,
+      notKept: 0,
+      lastEvent: null,
+    };
+    this.#lanes.set(job.exchange, lane);
+    return lane;
   }
 
-  #eventsOf(lane: Lane): ConnectionEvents {
-    const { exchange } = lane;
+  /** Closes connections that have nothing left to carry; what they counted stays counted. */
+  #closeIdle(lane: Lane): void {
+    const idle = lane.connections.filter(({ channels }) => channels.size === 0);
+    for (const connection of idle) {
+      connection.stop();
+      for (const key of COUNTED) lane.past[key] += connection.counters[key];
+    }
+    lane.connections = lane.connections.filter((connection) => !idle.includes(connection));
+  }
+
+  #eventsOf(exchange: string): ConnectionEvents {
+    const lane = () => this.#lanes.get(exchange);
     return {
       nextNumber: () => Atomics.add(this.#connectionCounter, 0, 1),
       now: () => this.#clock.now(),
-      opened: ({ number, url, subscriptions }) =>
-        this.#post({
-          type: "notice",
-          notice: { event: "ws_connect", exchange, connection: number, url, subscriptions },
-        }),
+      opened: ({ number, url, channels }) => {
+        const subscriptions = channels.size;
+        this.#notice({ event: "ws_connect", exchange, connection: number, url, subscriptions });
+      },
       closed: ({ number, url }, why) =>
-        this.#post({
-          type: "notice",
-          notice: { event: "ws_disconnect", exchange, connection: number, url, ...why },
-        }),
+        this.#notice({ event: "ws_disconnect", exchange, connection: number, url, ...why }),
       decoded: (_connection, local) => {
-        lane.lastEvent = local;
+        const here = lane();
+        if (here !== undefined) here.lastEvent = local;
         this.#staged();
       },
+      instrumentsChanged: () => this.#post({ type: "instruments", exchange }),
       undecodable: ({ number }, frame, local, reason) => {
         if (frame.length > this.#quarantineRoom) {
-          lane.notKept++;
+          const here = lane();
+          if (here !== undefined) here.notKept++;
           return;
         }
         this.#quarantineRoom -= frame.length;
@@ -109,11 +150,12 @@ export class Ingest {
         });
       },
       refused: ({ number }, channels, error) =>
-        this.#post({
-          type: "notice",
-          notice: { event: "subscription_refused", exchange, connection: number, channels, error },
-        }),
+        this.#notice({ event: "subscription_refused", exchange, connection: number, channels, error }),
     };
+  }
+
+  #notice(notice: IngestNotice): void {
+    this.#post({ type: "notice", notice });
   }
 
   #staged(): void {
@@ -142,23 +184,18 @@ export class Ingest {
 
   /** What was counted, per exchange. */
   stats(): ExchangeStats[] {
-    return this.#lanes.map((lane) => {
-      const sum = (count: (connection: Connection) => number) =>
-        lane.connections.reduce((total, connection) => total + count(connection), 0);
+    return [...this.#lanes.values()].map((lane) => {
+      const counted = { ...lane.past };
+      for (const { counters } of lane.connections) for (const key of COUNTED) counted[key] += counters[key];
+      const open = lane.connections.filter(({ isOpen }) => isOpen);
       return {
-        exchange: lane.exchange,
-        frames: sum((c) => c.counters.frames),
-        bytes: sum((c) => c.counters.bytes),
-        control: sum((c) => c.counters.control),
-        ignored: sum((c) => c.counters.ignored),
-        unwanted: sum((c) => c.counters.unwanted),
-        undecodable: sum((c) => c.counters.undecodable),
+        exchange: lane.exchange.name,
+        ...counted,
         ...lane.counters,
         notKept: lane.notKept,
-        reconnects: sum((c) => c.counters.reconnects),
         connections: lane.connections.length,
-        open: sum((c) => (c.isOpen ? 1 : 0)),
-        subscriptions: sum((c) => (c.isOpen ? c.subscriptions : 0)),
+        open: open.length,
+        subscriptions: open.reduce((sum, { channels }) => sum + channels.size, 0),
         lastEvent: lane.lastEvent,
       };
     });
@@ -166,7 +203,7 @@ export class Ingest {
 
   /** Closes all sockets and publishes what was staged. */
   stop(): void {
-    for (const lane of this.#lanes) for (const connection of lane.connections) connection.stop();
+    for (const { connections } of this.#lanes.values()) for (const one of connections) one.stop();
     this.publish();
   }
 }

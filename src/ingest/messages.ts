@@ -2,15 +2,18 @@
 
 import type { Stream } from "../events/streams.ts";
 import type { ConnectionBounds } from "../exchanges/connection.ts";
-import type { ConnectionPlan } from "../exchanges/planner.ts";
+import type { Subscription } from "../exchanges/exchange.ts";
+import type { ConnectionLimits } from "../exchanges/planner.ts";
 import type { RingHandle } from "../ring/memory.ts";
 
-/** What an ingest worker has to do for one exchange. */
+/** What an ingest worker has to do for one exchange. Sent anew, it replaces what was wanted before. */
 export interface ExchangeJob {
   readonly exchange: string;
   readonly wsUrl: string;
-  readonly plans: readonly ConnectionPlan[];
-  /** Wanted instruments, by the number that stands in the rows. */
+  /** Everything that is to be subscribed. */
+  readonly subscriptions: readonly Subscription[];
+  readonly limits: ConnectionLimits;
+  /** Known instruments, by the number that stands in the rows. */
   readonly instruments: readonly { readonly instrument: string; readonly number: number }[];
   readonly rings: readonly { readonly stream: Stream; readonly handle: RingHandle }[];
   readonly bounds: ConnectionBounds;
@@ -96,6 +99,8 @@ export type FromIngest =
   | { readonly type: "ready" }
   | { readonly type: "stats"; readonly exchanges: readonly ExchangeStats[]; readonly clockOffset: number }
   | { readonly type: "notice"; readonly notice: IngestNotice }
+  /** An exchange announced a change of its instruments. */
+  | { readonly type: "instruments"; readonly exchange: string }
   | { readonly type: "quarantine"; readonly frame: QuarantinedFrame }
   /** All sockets are closed and every event is published. */
   | { readonly type: "stopped" }

@@ -36,7 +36,7 @@ self.onmessage = ({ data }) => {
       post({ type: "ready" });
       return;
     case "exchange":
-      ingest?.add(data.job);
+      ingest?.apply(data.job);
       return;
     case "quarantined":
       ingest?.quarantined(data.bytes);

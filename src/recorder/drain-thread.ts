@@ -2,6 +2,9 @@ import type { FinishedFile, SymbolSpec } from "../storage/drain.ts";
 import type { DrainStats, FromDrain, ToDrain } from "../storage/messages.ts";
 import { startThread, type Thread } from "./thread.ts";
 
+/** Time beyond its own limit in which the thread must say that it has stopped, ms. */
+const ANSWER_GRACE = 5000;
+
 /** What the drain thread tells the recorder. */
 export interface DrainThreadEvents {
   file(file: FinishedFile): void;
@@ -77,11 +80,18 @@ export class DrainThread {
     });
   }
 
-  /** Drains what is left into the outbox; resolves to the rows that could not be brought there. */
-  async stop(timeout: number): Promise<number> {
+  /**
+   * Drains what is left into the outbox; resolves to the rows that could not be brought there, null when
+   * the thread did not answer. It is not terminated then: that would abort the process in the middle of a
+   * DuckDB call.
+   */
+  async stop(timeout: number): Promise<number | null> {
     this.#thread.post({ type: "stop", timeout });
-    const lost = await this.#stopped.promise;
-    this.#thread.terminate();
+    const lost = await Promise.race([
+      this.#stopped.promise,
+      Bun.sleep(timeout + ANSWER_GRACE).then(() => null),
+    ]);
+    if (lost !== null) this.#thread.terminate();
     return lost;
   }
 }

@@ -13,6 +13,8 @@ export interface IngestThreadEvents {
   notice(notice: IngestNotice): void;
   /** A frame that could not be decoded; the promise resolves when it is kept. */
   quarantine(frame: QuarantinedFrame): Promise<void>;
+  /** An exchange announced a change of its instruments. */
+  instrumentsChanged(exchange: string): void;
   /** It cannot go on, or is gone. */
   died(why: string): void;
 }
@@ -42,6 +44,9 @@ export class IngestThread {
             this.#thread.post({ type: "quarantined", bytes: message.frame.frame.length });
           });
           return;
+        case "instruments":
+          events.instrumentsChanged(message.exchange);
+          return;
         case "stopped":
           this.#stopped.resolve();
           return;
@@ -61,20 +66,15 @@ export class IngestThread {
     this.#thread.post({ type: "start", ...start });
   }
 
-  /** Opens the connections of an exchange. */
-  add(job: ExchangeJob): void {
+  /** Opens, changes and closes connections so that they carry exactly what the job wants. */
+  apply(job: ExchangeJob): void {
     this.#thread.post({ type: "exchange", job });
   }
 
-  /** Closes all sockets; resolves when every event is in its ring. */
-  async stop(): Promise<void> {
+  /** Closes all sockets; resolves when every event is in its ring, or the thread has not answered in time. */
+  async stop(timeout: number): Promise<void> {
     this.#thread.post({ type: "stop" });
-    await this.#stopped.promise;
-    this.#thread.terminate();
-  }
-
-  /** Ends the thread at once: it holds no DuckDB, so that is safe. */
-  terminate(): void {
+    await Promise.race([this.#stopped.promise, Bun.sleep(timeout)]);
     this.#thread.terminate();
   }
 }

@@ -1,45 +1,124 @@
-import type { Instrument } from "../exchanges/exchange.ts";
-import { exchangeByName } from "../exchanges/exchanges.ts";
+import type { Exchange, Instrument } from "../exchanges/exchange.ts";
 
-/** An instrument with the number that stands in the rows of this run. */
-export interface NumberedInstrument extends Instrument {
+/** An id that may stand in frames, with the number that stands for it in the rows of this run. */
+export interface NumberedInstrument {
   readonly number: number;
+  readonly instrument: string;
+  readonly symbol: string;
 }
 
-/** What discovery found. */
-export interface Discovery {
-  readonly instruments: readonly NumberedInstrument[];
+/** What a reading of the list of instruments came to. */
+export interface Reading {
+  /** What is to be recorded now. */
+  readonly wanted: readonly Instrument[];
+  /** Ids that were never wanted before in this run. */
+  readonly fresh: readonly NumberedInstrument[];
+  /** Instruments that appeared, went, or changed since the last reading, wanted or not. */
+  readonly changed: readonly Instrument[];
+  readonly listed: readonly string[];
+  readonly delisted: readonly string[];
   /** Symbols that were asked for and do not exist or do not trade. */
   readonly unknown: readonly string[];
 }
 
+/** Largest answer of an exchange's REST interface that is read, bytes. */
+const ANSWER_BYTES_MAX = 64 * 1024 * 1024;
+
 /**
- * Asks an exchange which instruments there are and keeps the wanted ones.
+ * A reader of REST paths.
  *
- * @throws Error when the exchange does not answer as it should
+ * @param timeout ms for one request
+ * @throws Error (from the reader) that names the path and what was wrong with the answer
  */
-export async function discover(options: {
-  exchange: string;
+export function restReader(options: {
   restUrl: string;
-  /** Unified symbols or the exchange's own ids, in any case; empty = all. */
-  wanted: readonly string[];
-  /** ms */
   timeout: number;
   signal: AbortSignal;
-}): Promise<Discovery> {
-  const { restUrl, wanted, timeout, signal } = options;
-  const exchange = exchangeByName(options.exchange);
-  const all = await exchange.fetchInstruments(
-    restUrl,
-    AbortSignal.any([signal, AbortSignal.timeout(timeout)]),
-  );
-  all.sort((a, b) => (a.symbol < b.symbol ? -1 : a.symbol > b.symbol ? 1 : 0));
-  const asked = new Set(wanted.map((symbol) => symbol.toUpperCase()));
-  const names = ({ symbol, instrument }: Instrument) => [symbol.toUpperCase(), instrument.toUpperCase()];
-  const kept = asked.size === 0 ? all : all.filter((one) => names(one).some((name) => asked.has(name)));
-  const found = new Set(kept.flatMap(names));
-  return {
-    instruments: kept.map((one, number) => ({ ...one, number })),
-    unknown: wanted.filter((symbol) => !found.has(symbol.toUpperCase())),
+}): (path: string) => Promise<unknown> {
+  const { restUrl, timeout, signal } = options;
+  return async (path) => {
+    const response = await fetch(restUrl + path, {
+      signal: AbortSignal.any([signal, AbortSignal.timeout(timeout)]),
+    });
+    if (!response.ok) {
+      throw new Error(`GET ${path} answered ${response.status} ${response.statusText}`.trimEnd());
+    }
+    const bytes = await response.arrayBuffer();
+    if (bytes.byteLength > ANSWER_BYTES_MAX)
+      throw new Error(`GET ${path} answered ${bytes.byteLength} bytes`);
+    return JSON.parse(new TextDecoder().decode(bytes)) as unknown;
   };
+}
+
+/** Keeps the instruments of one exchange for one run: which there are, which are wanted, and their numbers. */
+export class InstrumentList {
+  readonly #exchange: Exchange;
+  readonly #asked: ReadonlySet<string>;
+  readonly #numbers = new Map<string, NumberedInstrument>();
+  #known = new Map<string, string>();
+  #wanted: readonly string[] = [];
+
+  /** @param asked unified symbols or the exchange's own ids, in any case; empty = all */
+  constructor(exchange: Exchange, asked: readonly string[]) {
+    this.#exchange = exchange;
+    this.#asked = new Set(asked.map((symbol) => symbol.toUpperCase()));
+  }
+
+  /** Every id that ever was wanted in this run. */
+  get numbered(): readonly NumberedInstrument[] {
+    return [...this.#numbers.values()];
+  }
+
+  /** Reads the list. @throws Error when the exchange does not answer as it should. */
+  async read(get: (path: string) => Promise<unknown>): Promise<Reading> {
+    const all = await this.#exchange.fetchInstruments(get);
+    const wanted = all.filter((one) => one.recordable && this.#isAskedFor(one));
+    wanted.sort((a, b) => (a.symbol < b.symbol ? -1 : a.symbol > b.symbol ? 1 : 0));
+    const fresh: NumberedInstrument[] = [];
+    for (const { instrument } of wanted) {
+      for (const id of [instrument, ...this.#exchange.companions(instrument)]) {
+        if (this.#numbers.has(id)) continue;
+        const symbol = this.#exchange.normalizeSymbol(id);
+        const numbered = { number: this.#numbers.size, instrument: id, symbol };
+        this.#numbers.set(id, numbered);
+        fresh.push(numbered);
+      }
+    }
+    const names = wanted.map(({ instrument }) => instrument);
+    const before = new Set(this.#wanted);
+    const now = new Set(names);
+    const reading = {
+      wanted,
+      fresh,
+      changed: this.#changes(all),
+      listed: names.filter((name) => !before.has(name)),
+      delisted: this.#wanted.filter((name) => !now.has(name)),
+      unknown: this.#unknown(wanted),
+    };
+    this.#wanted = names;
+    return reading;
+  }
+
+  #isAskedFor({ symbol, instrument }: Instrument): boolean {
+    if (this.#asked.size === 0) return true;
+    return this.#asked.has(symbol.toUpperCase()) || this.#asked.has(instrument.toUpperCase());
+  }
+
+  #unknown(wanted: readonly Instrument[]): string[] {
+    const found = new Set(wanted.flatMap((one) => [one.symbol.toUpperCase(), one.instrument.toUpperCase()]));
+    return [...this.#asked].filter((symbol) => !found.has(symbol));
+  }
+
+  /** What differs from the last reading; an instrument that went comes once more with the status it had. */
+  #changes(all: readonly Instrument[]): Instrument[] {
+    const known = new Map<string, string>();
+    const changed: Instrument[] = [];
+    for (const one of all) {
+      const fingerprint = JSON.stringify(one);
+      known.set(one.instrument, fingerprint);
+      if (this.#known.get(one.instrument) !== fingerprint) changed.push(one);
+    }
+    this.#known = known;
+    return changed;
+  }
 }

@@ -1,8 +1,8 @@
+import type { ExchangeName } from "../config/exchanges.ts";
 import type { Settings } from "../config/schema.ts";
 import { SLOW_STREAMS } from "../config/schema.ts";
 import { STREAM_NAMES, type Stream } from "../events/streams.ts";
 import { exchangeByName } from "../exchanges/exchanges.ts";
-import { planConnections } from "../exchanges/planner.ts";
 import type { ExchangeJob, IngestNotice } from "../ingest/messages.ts";
 import { Backoff } from "../lib/backoff.ts";
 import type { Logger } from "../status/log.ts";
@@ -17,7 +17,7 @@ import { Quarantine } from "../storage/quarantine.ts";
 import type { SealBounds } from "../storage/seal-policy.ts";
 import { DrainThread } from "./drain-thread.ts";
 import { IngestThread } from "./ingest-thread.ts";
-import { discover } from "./instruments.ts";
+import { InstrumentList, type Reading, restReader } from "./instruments.ts";
 import { Monitor } from "./monitor.ts";
 import { createRings, type RunRing, streamsOf } from "./rings.ts";
 import { VERSION } from "./version.ts";
@@ -50,6 +50,8 @@ export class Recorder {
   readonly #ingest: IngestThread;
   readonly #monitor: Monitor;
   readonly #abort = new AbortController();
+  /** Ends the wait before an exchange's list of instruments is read again. */
+  readonly #announced = new Map<string, () => void>();
   readonly #died = Promise.withResolvers<string>();
   #stopping = false;
   /** Whether the drain is gone, so that nothing can be drained any more. */
@@ -120,6 +122,7 @@ export class Recorder {
       },
       {
         notice: (notice) => this.#notice(notice),
+        instrumentsChanged: (exchange) => this.#announced.get(exchange)?.(),
         quarantine: (frame) => {
           log.warn("frame_quarantined", {
             exchange: frame.exchange,
@@ -164,7 +167,7 @@ export class Recorder {
     await recorder.#recover(folder);
     await recorder.#drain.ready;
     recorder.#monitor.start();
-    for (const exchange of settings.record.exchanges) void recorder.#startExchange(exchange);
+    for (const exchange of settings.record.exchanges) void recorder.#watchExchange(exchange);
     return recorder;
   }
 
@@ -194,30 +197,77 @@ export class Recorder {
     }
   }
 
-  async #startExchange(name: string): Promise<void> {
+  /** Reads the list of instruments again and again and keeps the connections as it says. */
+  async #watchExchange(name: ExchangeName): Promise<void> {
+    const exchange = exchangeByName(name);
     const streams = streamsOf(name, this.#settings);
     if (streams.length === 0) return;
-    const {
-      ws_url: wsUrl,
-      rest_url: restUrl,
-      streams_per_connection: max,
-    } = this.#settings.exchanges[name as keyof Settings["exchanges"]];
-    const found = await this.#discoverForEver(name, restUrl);
-    if (found === null) return;
-    await this.#drain.addSymbols(name, found);
+    const { record, discovery, exchanges } = this.#settings;
+    const endpoint = exchanges[name];
+    const list = new InstrumentList(exchange, record.symbols);
+    const get = restReader({
+      restUrl: endpoint.rest_url,
+      timeout: discovery.timeout,
+      signal: this.#abort.signal,
+    });
+    const backoff = new Backoff(DISCOVERY_RETRY_MIN, discovery.retry_max);
+    let first = true;
+    while (!this.#stopping) {
+      try {
+        const reading = await list.read(get);
+        if (this.#stopping) return;
+        backoff.reset();
+        await this.#applyReading(name, list, reading, streams, first);
+        first = false;
+        await this.#pause(discovery.interval, name);
+      } catch (cause) {
+        if (this.#stopping) return;
+        const error = cause instanceof Error ? cause.message : String(cause);
+        const retryIn = backoff.next(DISCOVERY_RETRY_MIN);
+        const url = endpoint.rest_url;
+        this.#log.warn("discovery_failed", { exchange: name, url, error, retry_in_ms: retryIn });
+        await this.#pause(retryIn);
+      }
+    }
+  }
+
+  async #applyReading(
+    name: ExchangeName,
+    list: InstrumentList,
+    reading: Reading,
+    streams: readonly Stream[],
+    first: boolean,
+  ): Promise<void> {
+    const { wanted, fresh, listed, delisted, unknown } = reading;
+    if (first && unknown.length > 0) {
+      this.#log.warn("symbols_unknown", {
+        exchange: name,
+        symbols: unknown,
+        mend: "check --symbols; only USDT perpetuals that trade now can be recorded",
+      });
+    }
+    if (wanted.length === 0 && first) this.#log.warn("nothing_to_record", { exchange: name });
+    if (listed.length === 0 && delisted.length === 0) return;
+    const exchange = exchangeByName(name);
+    await this.#drain.addSymbols(name, fresh);
     if (this.#stopping) return;
     this.#monitor.symbols.set(
       name,
-      found.map(({ symbol }) => symbol),
+      wanted.map(({ symbol }) => symbol),
     );
-    const instruments = found.map(({ instrument }) => instrument);
-    const plans = planConnections(exchangeByName(name).subscriptions(streams, instruments), max);
-    const { connection } = this.#settings;
+    const { connection, exchanges } = this.#settings;
     const job: ExchangeJob = {
       exchange: name,
-      wsUrl,
-      plans,
-      instruments: found,
+      wsUrl: exchanges[name].ws_url,
+      subscriptions: exchange.subscriptions(
+        streams,
+        wanted.map(({ instrument }) => instrument),
+      ),
+      limits: {
+        channels: exchanges[name].streams_per_connection,
+        characters: exchange.limits.charactersPerConnection,
+      },
+      instruments: list.numbered,
       rings: this.#rings
         .filter((ring) => ring.exchange === name)
         .map(({ stream, handle }) => ({ stream, handle })),
@@ -228,52 +278,23 @@ export class Recorder {
         ackTimeout: connection.ack_timeout,
       },
     };
-    this.#ingest.add(job);
-    this.#log.info("instruments", { exchange: name, count: found.length, connections: plans.length });
+    this.#ingest.apply(job);
+    if (first) this.#log.info("instruments", { exchange: name, count: wanted.length });
+    else this.#log.info("instruments_changed", { exchange: name, listed, delisted, count: wanted.length });
   }
 
-  /** Asks until there is something to record; null when the recorder stops before that. */
-  async #discoverForEver(name: string, restUrl: string) {
-    const backoff = new Backoff(DISCOVERY_RETRY_MIN, this.#settings.discovery.retry_max);
-    while (!this.#stopping) {
-      let error: string;
-      try {
-        const found = await discover({
-          exchange: name,
-          restUrl,
-          wanted: this.#settings.record.symbols,
-          timeout: this.#settings.discovery.timeout,
-          signal: this.#abort.signal,
-        });
-        if (found.unknown.length > 0) {
-          this.#log.warn("symbols_unknown", {
-            exchange: name,
-            symbols: found.unknown,
-            mend: "check --symbols; only USDT perpetuals that trade now can be recorded",
-          });
-        }
-        if (found.instruments.length > 0) return found.instruments;
-        error = "no instrument to record";
-      } catch (cause) {
-        if (this.#stopping) return null;
-        error = cause instanceof Error ? cause.message : String(cause);
-      }
-      const retryIn = backoff.next(DISCOVERY_RETRY_MIN);
-      this.#log.warn("discovery_failed", { exchange: name, url: restUrl, error, retry_in_ms: retryIn });
-      await this.#pause(retryIn);
-    }
-    return null;
-  }
-
-  /** Waits, but not longer than the recorder runs. */
-  #pause(ms: number): Promise<void> {
+  /** Waits; shorter when the recorder stops or when `exchange` announces a change of instruments. */
+  #pause(ms: number, exchange?: string): Promise<void> {
     return new Promise((resolve) => {
       const end = () => {
         clearTimeout(timer);
+        this.#abort.signal.removeEventListener("abort", end);
+        if (exchange !== undefined) this.#announced.delete(exchange);
         resolve();
       };
       const timer = setTimeout(end, ms);
-      this.#abort.signal.addEventListener("abort", end, { once: true });
+      this.#abort.signal.addEventListener("abort", end);
+      if (exchange !== undefined) this.#announced.set(exchange, end);
     });
   }
 
@@ -330,7 +351,7 @@ export class Recorder {
     this.#stopping = true;
     this.#abort.abort();
     const { timeout } = this.#settings.stop;
-    await this.#ingest.stop();
+    await this.#ingest.stop(timeout);
     const lost = await this.#drain.stop(timeout);
     await this.#publisher.finish(timeout);
     await this.#quarantine.flush();

@@ -36,8 +36,8 @@ export async function runSession(
       ...(settings.record.duration === undefined ? [] : [Bun.sleep(settings.record.duration)]),
     ]);
     if (why === "died" && recorder.drainDied) {
-      // Nothing can be drained any more; what stands in files is safe.
-      process.exit(1);
+      // Nothing can be drained any more, so end at once; what stands in files is safe.
+      return { run: recorder.run, exitCode: 1, snapshot: recorder.snapshot() };
     }
     const end = await recorder.stop();
     return why === "died" ? { ...end, exitCode: 1 } : end;

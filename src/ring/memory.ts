@@ -110,6 +110,11 @@ export function textOffset(handle: RingHandle, text: number, piece: number, inde
   return CONTROL_BYTES + handle.numbers * handle.capacity * 8 + cells * TEXT_CELL_BYTES;
 }
 
+/** Time a reading may take, ms: far more than a producer without a core needs to end a publication. */
+const READ_TIME_MAX = 1000;
+/** Tries before the time is looked at: a publication takes fewer. */
+const TRIES_UNTIMED = 1000;
+
 /** A consistent reading of a ring's counters. */
 export interface RingReading {
   readonly capacity: number;
@@ -128,23 +133,30 @@ export interface RingReading {
  *
  * Records only move forward (offered → accepted → released → filed), so reading from the far end to the
  * near one can never show a record twice or lose one; the producer's own counters are read under its
- * version, so that offered = accepted + dropped holds in every reading.
+ * version, so that offered = accepted + dropped holds in every reading. A reader that was interrupted in
+ * between may see more accepted than the ring can hold beyond what it saw released: it reads again.
+ *
+ * A producer that was ended in the middle of a publication leaves counters that never become consistent:
+ * after {@link READ_TIME_MAX} the reading is returned as it stands, so that the reader does not hang.
  */
 export function readRing(handle: RingHandle, views: RingViews): RingReading {
   const { control, counters } = views;
-  const filed = counters[COUNTER.filed];
-  // The fence: an atomic load keeps the plain loads around it in order.
-  Atomics.load(control, TAIL);
-  const released = counters[COUNTER.released];
-  for (;;) {
+  let deadline = 0;
+  for (let tries = 1; ; tries++) {
+    const filed = counters[COUNTER.filed];
+    // The fence: an atomic load keeps the plain loads around it in order.
+    Atomics.load(control, TAIL);
+    const released = counters[COUNTER.released];
     const version = Atomics.load(control, VERSION);
     const offered = counters[COUNTER.offered];
     const accepted = counters[COUNTER.accepted];
     const dropped = counters[COUNTER.dropped];
     const highWater = counters[COUNTER.highWater];
-    if ((version & 1) === 0 && Atomics.load(control, VERSION) === version) {
-      const used = accepted - released;
+    const used = accepted - released;
+    const stable = (version & 1) === 0 && Atomics.load(control, VERSION) === version;
+    if ((stable && used <= handle.capacity) || (deadline > 0 && performance.now() > deadline)) {
       return { capacity: handle.capacity, offered, accepted, dropped, highWater, released, filed, used };
     }
+    if (tries === TRIES_UNTIMED) deadline = performance.now() + READ_TIME_MAX;
   }
 }

@@ -40,6 +40,8 @@ export class RingProducer {
    */
   constructor(handle: RingHandle, seqSlot: number) {
     this.#views = viewsOf(handle);
+    // Odd: the one before was ended in the middle of a publication. Readers wait for an even number.
+    if ((Atomics.load(this.#views.control, VERSION) & 1) === 1) Atomics.add(this.#views.control, VERSION, 1);
     this.#capacity = handle.capacity;
     this.#mask = handle.capacity - 1;
     this.#columns = handle.numbers;

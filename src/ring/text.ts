@@ -40,7 +40,7 @@ export function writeText(
   return true;
 }
 
-const decoder = new TextDecoder("utf-8", { fatal: true });
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** Reads a text back; null when there is none. */
 export function readText(cells: Uint8Array, words: Int32Array): string | null {

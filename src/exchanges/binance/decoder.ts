@@ -1,7 +1,7 @@
 import { LAYOUTS, slotsOf } from "../../events/layout.ts";
 import { SIDE_BUY, SIDE_SELL } from "../../events/streams.ts";
 import { FRAME, type FrameClass, type RowWriter } from "../decoding/decoder.ts";
-import { ABSENT, BAIL, FrameDecoder, type Scanned } from "../decoding/frame-decoder.ts";
+import { ABSENT, BAIL, FrameDecoder, type Scanned, UNSCANNED } from "../decoding/frame-decoder.ts";
 import { type Fields, FrameError, isObject } from "../decoding/json.ts";
 import { literal, type Scanner } from "../decoding/scanner.ts";
 
@@ -21,7 +21,6 @@ const NOT_RECORDED: ReadonlySet<string> = new Set([
   "continuous_kline",
   "24hrTicker",
   "24hrMiniTicker",
-  "contractInfo",
   "assetIndexUpdate",
   "compositeIndex",
   "serverShutdown",
@@ -92,7 +91,8 @@ export class BinanceDecoder extends FrameDecoder {
       case LETTER.f:
         return this.#scanForceOrder(scan, wrapped);
       default:
-        return BAIL;
+        // Another kind, or not even up to here the usual shape: then nobody knows the kind yet.
+        return scan.failed ? BAIL : UNSCANNED;
     }
   }
 
@@ -352,6 +352,8 @@ export class BinanceDecoder extends FrameDecoder {
         return this.#parseMarkPrice(payload);
       case "forceOrder":
         return this.#parseForceOrder(payload);
+      case "contractInfo":
+        return FRAME.INSTRUMENTS;
       default:
         if (typeof event === "string" && NOT_RECORDED.has(event)) return FRAME.IGNORED;
         throw new FrameError(`unknown event type ${JSON.stringify(event)}`);

@@ -14,6 +14,8 @@ export const FRAME = {
   UNWANTED: 3,
   /** Not decodable: counted and kept in quarantine; no row of it was committed. */
   UNDECODABLE: 4,
+  /** The exchange announces a change of instruments: the list should be read again. */
+  INSTRUMENTS: 5,
 } as const;
 
 /** One of {@link FRAME}. */

@@ -13,8 +13,10 @@ import type { SymbolTable } from "./symbols.ts";
 
 /** Result of a scanner: not its shape, so the JSON path has to look. */
 export const BAIL = -1;
+/** Result of a scanner: of a kind that has none, so that the JSON path is no fallback. */
+export const UNSCANNED = -2;
 /** What a scanner answers. */
-export type Scanned = FrameClass | typeof BAIL;
+export type Scanned = FrameClass | typeof BAIL | typeof UNSCANNED;
 
 /** NULL in a numeric slot. */
 export const ABSENT: number = Number.NaN;
@@ -58,26 +60,27 @@ export abstract class FrameDecoder implements Decoder {
   decode(frame: Uint8Array, local: number, connection: number): FrameClass {
     this.#local = local;
     this.#connection = connection;
-    if (this.#scanners) {
-      this.#scan.start(frame);
-      const scanned = this.scan(this.#scan);
-      if (scanned !== BAIL) {
-        this.counters.inexact += this.#scan.inexact;
-        return scanned;
-      }
-    }
-    return this.#parse(frame);
+    if (!this.#scanners) return this.#parse(frame, false);
+    this.#scan.start(frame);
+    const scanned = this.scan(this.#scan);
+    if (scanned === BAIL) return this.#parse(frame, true);
+    if (scanned === UNSCANNED) return this.#parse(frame, false);
+    // Only of what is recorded, as in the JSON path.
+    if (scanned === FRAME.EVENTS) this.counters.inexact += this.#scan.inexact;
+    return scanned;
   }
 
-  #parse(frame: Uint8Array): FrameClass {
+  #parse(frame: Uint8Array, fallback: boolean): FrameClass {
     const { read } = this;
     read.reset();
     this.mark();
     try {
       const kind = this.parse(parseFrame(frame));
-      this.counters.inexact += read.inexact;
-      this.counters.oversized += read.oversized;
-      if (this.#scanners && (kind === FRAME.EVENTS || kind === FRAME.UNWANTED)) this.counters.fallback++;
+      if (kind === FRAME.EVENTS) {
+        this.counters.inexact += read.inexact;
+        this.counters.oversized += read.oversized;
+      }
+      if (fallback && (kind === FRAME.EVENTS || kind === FRAME.UNWANTED)) this.counters.fallback++;
       return kind;
     } catch (error) {
       this.rewind();
@@ -125,8 +128,8 @@ export abstract class FrameDecoder implements Decoder {
   }
 
   /**
-   * Reads a frame of a known hot shape and commits its rows, or answers {@link BAIL} having committed
-   * nothing.
+   * Reads a frame of a known hot shape and commits its rows, or answers {@link BAIL} or {@link UNSCANNED}
+   * having committed nothing.
    */
   protected abstract scan(scan: Scanner): Scanned;
 
