@@ -206,7 +206,7 @@ const sections = z.strictObject({
   }),
   discovery: section({
     /** ms */
-    interval: setting(duration("1s", "1h"), "60s", {
+    interval: setting(duration("10ms", "1h"), "60s", {
       meaning: "How often the lists of instruments are read again, so that listings are taken up.",
     }),
     /** ms */
@@ -214,7 +214,7 @@ const sections = z.strictObject({
       meaning: "How long the answer to a request for the list of instruments may take.",
     }),
     /** ms */
-    retry_max: setting(duration("1s", "1h"), "60s", {
+    retry_max: setting(duration("10ms", "1h"), "60s", {
       meaning: "Longest wait before an exchange that did not answer is asked again.",
     }),
   }),
@@ -230,7 +230,7 @@ const sections = z.strictObject({
   }),
   storage: section({
     /** ms */
-    retry_max: setting(duration("1s", "1h"), "30s", {
+    retry_max: setting(duration("10ms", "1h"), "30s", {
       meaning: "Longest wait before a file that could not be written or published is tried again.",
     }),
     backend: setting(choice(["local"], ["s3", "gcs"]), "local", { meaning: "Where files are published." }),

@@ -223,7 +223,7 @@ export class Recorder {
       } catch (cause) {
         if (this.#stopping) return;
         const error = cause instanceof Error ? cause.message : String(cause);
-        const retryIn = backoff.next(DISCOVERY_RETRY_MIN);
+        const retryIn = backoff.next(Math.min(DISCOVERY_RETRY_MIN, discovery.retry_max));
         const url = endpoint.rest_url;
         this.#log.warn("discovery_failed", { exchange: name, url, error, retry_in_ms: retryIn });
         await this.#pause(retryIn);
