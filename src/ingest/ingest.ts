@@ -2,13 +2,17 @@ import { LAYOUTS } from "../events/layout.ts";
 import type { Stream } from "../events/streams.ts";
 import { Connection, type ConnectionCounters, type ConnectionEvents } from "../exchanges/connection.ts";
 import type { DecodeCounters, Decoder, RowWriter } from "../exchanges/decoding/decoder.ts";
+import { SequenceFollower } from "../exchanges/decoding/sequence.ts";
 import { SymbolTable } from "../exchanges/decoding/symbols.ts";
 import type { Exchange } from "../exchanges/exchange.ts";
 import { exchangeByName } from "../exchanges/exchanges.ts";
 import { planChanges } from "../exchanges/planner.ts";
 import { RingProducer } from "../ring/producer.ts";
 import type { Clock } from "./clock.ts";
-import type { ExchangeJob, ExchangeStats, FromIngest, IngestNotice } from "./messages.ts";
+import type { ExchangeJob, ExchangeStats, FromIngest, GapNotice, IngestNotice } from "./messages.ts";
+
+/** Gaps that wait to be reported; more are counted, not named. */
+const GAPS_MAX = 10_000;
 
 const NOTHING: ConnectionCounters = {
   frames: 0,
@@ -48,6 +52,8 @@ export class Ingest {
   readonly #publishBatch: number;
   readonly #post: (message: FromIngest) => void;
   #quarantineRoom: number;
+  #gaps: GapNotice[] = [];
+  #gapsNotNamed = 0;
   #framesStaged = 0;
   #publishScheduled = false;
 
@@ -94,10 +100,15 @@ export class Ingest {
       writers[stream] = producer;
     }
     const counters: DecodeCounters = { fallback: 0, inexact: 0, oversized: 0 };
+    const tradeSequence = new SequenceFollower(({ symbol, ...gap }) => {
+      const instrument = symbols.instrumentOf(symbol);
+      if (this.#gaps.length >= GAPS_MAX || instrument === null) this.#gapsNotNamed++;
+      else this.#gaps.push({ exchange: exchange.name, stream: "trade", instrument, ...gap });
+    });
     const lane: Lane = {
       exchange,
       symbols,
-      decoder: exchange.createDecoder({ symbols, writers, counters }),
+      decoder: exchange.createDecoder({ symbols, writers, counters, tradeSequence }),
       events: this.#eventsOf(job.exchange),
       connections: [],
       past: { ...NOTHING },
@@ -175,6 +186,14 @@ export class Ingest {
   publish(): void {
     this.#framesStaged = 0;
     for (const producer of this.#producers) producer.publish();
+  }
+
+  /** Sends the gaps found since the last call. */
+  reportGaps(): void {
+    if (this.#gaps.length === 0 && this.#gapsNotNamed === 0) return;
+    this.#post({ type: "gaps", gaps: this.#gaps, notNamed: this.#gapsNotNamed });
+    this.#gaps = [];
+    this.#gapsNotNamed = 0;
   }
 
   /** Room for undecodable frames that the main thread has given back, bytes. */

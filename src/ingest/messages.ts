@@ -94,11 +94,24 @@ export interface QuarantinedFrame {
   readonly frame: Uint8Array;
 }
 
+/** Ids that should be consecutive and are not: events that were lost before they reached us. */
+export interface GapNotice {
+  readonly exchange: string;
+  readonly stream: Stream;
+  readonly instrument: string;
+  /** Receive times of the last event before and the first one after, µs. */
+  readonly from: number;
+  readonly to: number;
+  readonly firstId: number;
+  readonly lastId: number;
+}
+
 /** From the ingest worker. */
 export type FromIngest =
   | { readonly type: "ready" }
   | { readonly type: "stats"; readonly exchanges: readonly ExchangeStats[]; readonly clockOffset: number }
   | { readonly type: "notice"; readonly notice: IngestNotice }
+  | { readonly type: "gaps"; readonly gaps: readonly GapNotice[]; readonly notNamed: number }
   /** An exchange announced a change of its instruments. */
   | { readonly type: "instruments"; readonly exchange: string }
   | { readonly type: "quarantine"; readonly frame: QuarantinedFrame }

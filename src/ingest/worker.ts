@@ -25,7 +25,9 @@ let ingest: Ingest | null = null;
 
 const report = () => {
   clock.discipline();
-  if (ingest !== null) post({ type: "stats", exchanges: ingest.stats(), clockOffset: clock.offset() });
+  if (ingest === null) return;
+  ingest.reportGaps();
+  post({ type: "stats", exchanges: ingest.stats(), clockOffset: clock.offset() });
 };
 const timer = setInterval(report, STATS_INTERVAL);
 

@@ -1,3 +1,5 @@
+import type { Dataset } from "../events/streams.ts";
+import type { DatasetRow } from "../storage/dataset-segment.ts";
 import type { FinishedFile, SymbolSpec } from "../storage/drain.ts";
 import type { DrainStats, FromDrain, ToDrain } from "../storage/messages.ts";
 import { startThread, type Thread } from "./thread.ts";
@@ -78,6 +80,11 @@ export class DrainThread {
       this.#symbols.set(id, resolve);
       this.#thread.post({ type: "symbols", id, exchange, symbols });
     });
+  }
+
+  /** Hands over rows of a dataset, written now (µs). */
+  addRows(exchange: string, dataset: Dataset, rows: readonly DatasetRow[], nowUs: number): void {
+    if (rows.length > 0) this.#thread.post({ type: "rows", exchange, dataset, rows, nowUs });
   }
 
   /**

@@ -2,6 +2,7 @@ import type {
   ExchangeJob,
   ExchangeStats,
   FromIngest,
+  GapNotice,
   IngestNotice,
   QuarantinedFrame,
   ToIngest,
@@ -13,6 +14,8 @@ export interface IngestThreadEvents {
   notice(notice: IngestNotice): void;
   /** A frame that could not be decoded; the promise resolves when it is kept. */
   quarantine(frame: QuarantinedFrame): Promise<void>;
+  /** Ids that should be consecutive and are not; `notNamed` more were counted only. */
+  gaps(gaps: readonly GapNotice[], notNamed: number): void;
   /** An exchange announced a change of its instruments. */
   instrumentsChanged(exchange: string): void;
   /** It cannot go on, or is gone. */
@@ -43,6 +46,9 @@ export class IngestThread {
           void events.quarantine(message.frame).then(() => {
             this.#thread.post({ type: "quarantined", bytes: message.frame.frame.length });
           });
+          return;
+        case "gaps":
+          events.gaps(message.gaps, message.notNamed);
           return;
         case "instruments":
           events.instrumentsChanged(message.exchange);

@@ -21,6 +21,9 @@ export interface Reading {
   readonly unknown: readonly string[];
 }
 
+/** Our word for the state of an instrument that the exchange no longer lists. */
+const ABSENT_STATUS = "absent";
+
 /** Largest answer of an exchange's REST interface that is read, bytes. */
 const ANSWER_BYTES_MAX = 64 * 1024 * 1024;
 
@@ -55,7 +58,7 @@ export class InstrumentList {
   readonly #exchange: Exchange;
   readonly #asked: ReadonlySet<string>;
   readonly #numbers = new Map<string, NumberedInstrument>();
-  #known = new Map<string, string>();
+  #known = new Map<string, { readonly one: Instrument; readonly fingerprint: string }>();
   #wanted: readonly string[] = [];
 
   /** @param asked unified symbols or the exchange's own ids, in any case; empty = all */
@@ -109,14 +112,17 @@ export class InstrumentList {
     return [...this.#asked].filter((symbol) => !found.has(symbol));
   }
 
-  /** What differs from the last reading; an instrument that went comes once more with the status it had. */
+  /** What differs from the last reading; an instrument that is no longer in the list comes as absent. */
   #changes(all: readonly Instrument[]): Instrument[] {
-    const known = new Map<string, string>();
+    const known = new Map<string, { readonly one: Instrument; readonly fingerprint: string }>();
     const changed: Instrument[] = [];
     for (const one of all) {
       const fingerprint = JSON.stringify(one);
-      known.set(one.instrument, fingerprint);
-      if (this.#known.get(one.instrument) !== fingerprint) changed.push(one);
+      known.set(one.instrument, { one, fingerprint });
+      if (this.#known.get(one.instrument)?.fingerprint !== fingerprint) changed.push(one);
+    }
+    for (const [instrument, { one }] of this.#known) {
+      if (!known.has(instrument)) changed.push({ ...one, status: ABSENT_STATUS, raw: null });
     }
     this.#known = known;
     return changed;

@@ -3,9 +3,10 @@ import type { Settings } from "../config/schema.ts";
 import { SLOW_STREAMS } from "../config/schema.ts";
 import { STREAM_NAMES, type Stream } from "../events/streams.ts";
 import { exchangeByName } from "../exchanges/exchanges.ts";
-import type { ExchangeJob, IngestNotice } from "../ingest/messages.ts";
+import { Clock } from "../ingest/clock.ts";
+import type { ExchangeJob, GapNotice, IngestNotice } from "../ingest/messages.ts";
 import { Backoff } from "../lib/backoff.ts";
-import type { Logger } from "../status/log.ts";
+import type { LogFields, Logger } from "../status/log.ts";
 import type { Snapshot } from "../status/snapshot.ts";
 import { LocalDestination } from "../storage/destinations/local.ts";
 import type { FinishedFile } from "../storage/drain.ts";
@@ -15,6 +16,7 @@ import { readOutbox } from "../storage/outbox.ts";
 import { type OutboxFile, Publisher } from "../storage/publisher.ts";
 import { Quarantine } from "../storage/quarantine.ts";
 import type { SealBounds } from "../storage/seal-policy.ts";
+import { instrumentRow, sequenceGapRow } from "./datasets.ts";
 import { DrainThread } from "./drain-thread.ts";
 import { IngestThread } from "./ingest-thread.ts";
 import { InstrumentList, type Reading, restReader } from "./instruments.ts";
@@ -24,6 +26,9 @@ import { VERSION } from "./version.ts";
 
 /** First wait before an exchange is asked again which instruments there are, ms. */
 const DISCOVERY_RETRY_MIN = 1000;
+
+/** How often the main thread's clock follows the wall clock, ms. */
+const CLOCK_INTERVAL = 250;
 
 /** How a recorder ended. */
 export interface RecorderEnd {
@@ -49,10 +54,13 @@ export class Recorder {
   readonly #drain: DrainThread;
   readonly #ingest: IngestThread;
   readonly #monitor: Monitor;
+  /** Time at which the main thread writes rows; never goes back. */
+  readonly #clock = new Clock();
   readonly #abort = new AbortController();
   /** Ends the wait before an exchange's list of instruments is read again. */
   readonly #announced = new Map<string, () => void>();
   readonly #died = Promise.withResolvers<string>();
+  #clockTimer: ReturnType<typeof setInterval> | undefined;
   #stopping = false;
   /** Whether the drain is gone, so that nothing can be drained any more. */
   drainDied = false;
@@ -91,6 +99,12 @@ export class Recorder {
           })),
           outbox: folder.outbox,
           seal: sealBounds(settings),
+          datasetSeal: {
+            rows: settings.flush.rows,
+            bytes: settings.flush.bytes,
+            interval: settings.flush.slow_interval,
+          },
+          firstDatasetRing: this.#rings.length,
           minGap: settings.flush.min_gap,
           maxOpenRows: settings.drain.max_open_rows,
           memoryLimit: settings.duckdb.memory_limit,
@@ -122,6 +136,7 @@ export class Recorder {
       },
       {
         notice: (notice) => this.#notice(notice),
+        gaps: (gaps, notNamed) => this.#gapsFound(gaps, notNamed),
         instrumentsChanged: (exchange) => this.#announced.get(exchange)?.(),
         quarantine: (frame) => {
           log.warn("frame_quarantined", {
@@ -167,6 +182,7 @@ export class Recorder {
     await recorder.#recover(folder);
     await recorder.#drain.ready;
     recorder.#monitor.start();
+    recorder.#clockTimer = setInterval(() => recorder.#clock.discipline(), CLOCK_INTERVAL);
     for (const exchange of settings.record.exchanges) void recorder.#watchExchange(exchange);
     return recorder;
   }
@@ -238,7 +254,14 @@ export class Recorder {
     streams: readonly Stream[],
     first: boolean,
   ): Promise<void> {
-    const { wanted, fresh, listed, delisted, unknown } = reading;
+    const { wanted, fresh, changed, listed, delisted, unknown } = reading;
+    const now = this.#clock.now();
+    this.#drain.addRows(
+      name,
+      "instruments",
+      changed.map((one) => instrumentRow(one, now)),
+      now,
+    );
     if (first && unknown.length > 0) {
       this.#log.warn("symbols_unknown", {
         exchange: name,
@@ -320,6 +343,28 @@ export class Recorder {
     }
   }
 
+  #gapsFound(gaps: readonly GapNotice[], notNamed: number): void {
+    const now = this.#clock.now();
+    for (const gap of gaps) {
+      const { exchange, stream } = gap;
+      const symbol = exchangeByName(exchange).normalizeSymbol(gap.instrument);
+      const row = sequenceGapRow(gap, symbol);
+      this.#drain.addRows(exchange, "gaps", [row], now);
+      const { reason, certainty, first_id, last_id, missed } = row;
+      this.#log.warn("gap", {
+        exchange,
+        stream,
+        symbol,
+        reason,
+        certainty,
+        first_id,
+        last_id,
+        missed,
+      } as LogFields);
+    }
+    if (notNamed > 0) this.#log.error("gaps_not_named", { count: notNamed });
+  }
+
   #finished(file: FinishedFile): void {
     const { key, path, exchange, stream, rows, ring } = file;
     this.#publisher.add({ key, path, exchange, stream, rows, ring });
@@ -328,12 +373,10 @@ export class Recorder {
   #published(file: OutboxFile): void {
     const ring = file.ring === null ? undefined : this.#rings[file.ring];
     if (ring !== undefined) ring.published += file.rows;
+    const earlier = file.exchange === "";
     this.#monitor.filePublished(file);
     const { key, exchange, stream, rows } = file;
-    this.#log.info(
-      "file_published",
-      ring === undefined ? { key, recovered: true } : { key, exchange, stream, rows },
-    );
+    this.#log.info("file_published", earlier ? { key, recovered: true } : { key, exchange, stream, rows });
   }
 
   #threadDied(thread: string, why: string): void {
@@ -357,6 +400,7 @@ export class Recorder {
     await this.#quarantine.flush();
     const snapshot = this.#monitor.snapshot();
     this.#monitor.stop();
+    clearInterval(this.#clockTimer);
     this.#lock.release();
     const { balance } = snapshot;
     const left = balance.inOutbox + balance.uploading;

@@ -1,13 +1,14 @@
 import { rm } from "node:fs/promises";
 import { type DuckDBConnection, DuckDBInstance } from "@duckdb/node-api";
 import { LOCAL } from "../events/layout.ts";
-import type { Stream } from "../events/streams.ts";
+import type { Dataset, Stream } from "../events/streams.ts";
 import { RingConsumer } from "../ring/consumer.ts";
 import type { RingHandle } from "../ring/memory.ts";
+import { type DatasetRow, DatasetSegment, datasetQuery } from "./dataset-segment.ts";
 import { dayOf, dayStart, lakeKey } from "./names.ts";
 import { acceptFile, temporaryPath } from "./outbox.ts";
 import { checkParquet, type SealedSegment, writeParquet } from "./parquet.ts";
-import { SYMBOLS_DDL, sqlName, sqlText } from "./projection.ts";
+import { SYMBOLS_DDL, segmentQuery, sqlName, sqlText } from "./projection.ts";
 import { type SealBounds, sealReason } from "./seal-policy.ts";
 import { Segment } from "./segment.ts";
 
@@ -34,6 +35,10 @@ export interface DrainOptions {
   readonly rings: readonly RingSpec[];
   readonly outbox: string;
   readonly seal: Readonly<Record<Stream, SealBounds>>;
+  /** Bounds of the segments of datasets. */
+  readonly datasetSeal: SealBounds;
+  /** First number that no ring has: the datasets' segments count from here. */
+  readonly firstDatasetRing: number;
   /** Least time between two seals that are due by their interval. */
   readonly minGap: number;
   /** Rows in tables, over all rings, at which draining stops and rings begin to fill. */
@@ -49,8 +54,10 @@ export interface FinishedFile {
   readonly key: string;
   readonly path: string;
   readonly exchange: string;
-  readonly stream: Stream;
-  readonly ring: number;
+  /** Stream or dataset. */
+  readonly stream: string;
+  /** Ring of its rows; null for a dataset, whose rows are not events. */
+  readonly ring: number | null;
   readonly rows: number;
   readonly reason: string;
 }
@@ -68,6 +75,16 @@ export interface DrainEvents {
 const RETRY_MIN = 500;
 /** Rows moved from one ring before the next one gets its turn. */
 const TURN_ROWS = 32_768;
+
+/** A dataset of an exchange. */
+interface DatasetLane {
+  readonly exchange: string;
+  readonly dataset: Dataset;
+  readonly ring: number;
+  segment: DatasetSegment | null;
+  nextN: number;
+  openedAt: number;
+}
 
 interface Lane {
   readonly spec: RingSpec;
@@ -92,8 +109,9 @@ export class Drain {
   readonly #append: DuckDBConnection;
   readonly #copy: DuckDBConnection;
   readonly #lanes: Lane[];
+  readonly #datasets = new Map<string, DatasetLane>();
   /** Sealed segments not yet in the outbox, oldest first. */
-  readonly #sealed: { segment: SealedSegment; lane: Lane; reason: string }[] = [];
+  readonly #sealed: { segment: SealedSegment; lane: Lane | null; reason: string }[] = [];
   #copying: Promise<void> | null = null;
   /** Rows in open and sealed segments. */
   #openRows = 0;
@@ -150,7 +168,8 @@ export class Drain {
 
   /** Segments that are open or sealed and not yet in the outbox. */
   get openSegments(): number {
-    return this.#lanes.filter((lane) => lane.segment !== null).length + this.#sealed.length;
+    const open = [...this.#lanes, ...this.#datasets.values()].filter((lane) => lane.segment !== null);
+    return open.length + this.#sealed.length;
   }
 
   /** Makes symbols known; must be done before the first row that carries their numbers. */
@@ -165,6 +184,52 @@ export class Drain {
          SELECT number, dense_rank() OVER (ORDER BY symbol) AS rank FROM ${table}
        ) r WHERE ${table}.number = r.number`,
     );
+  }
+
+  /**
+   * Takes rows of a dataset. They were written now.
+   *
+   * @param nowUs receive clock of the main thread, µs
+   */
+  async addRows(
+    exchange: string,
+    dataset: Dataset,
+    rows: readonly DatasetRow[],
+    nowUs: number,
+  ): Promise<void> {
+    const name = `${exchange}/${dataset}`;
+    let lane = this.#datasets.get(name);
+    if (lane === undefined) {
+      const ring = this.#options.firstDatasetRing + this.#datasets.size;
+      lane = { exchange, dataset, ring, segment: null, nextN: 0, openedAt: 0 };
+      this.#datasets.set(name, lane);
+    }
+    if (lane.segment !== null && dayOf(lane.segment.firstLocal) !== dayOf(nowUs))
+      this.#sealDataset(lane, "day");
+    if (lane.segment === null) {
+      const key = { run: this.#options.run, ring: lane.ring, n: lane.nextN++ };
+      lane.segment = await DatasetSegment.open(this.#append, dataset, key);
+      lane.openedAt = performance.now();
+    }
+    for (const row of rows) lane.segment.add(row, nowUs);
+    if (lane.segment.rows >= this.#options.datasetSeal.rows) this.#sealDataset(lane, "rows");
+  }
+
+  #sealDataset(lane: DatasetLane, reason: string): void {
+    const { segment, exchange, dataset } = lane;
+    if (segment === null) return;
+    lane.segment = null;
+    const { key, table } = segment;
+    const query = datasetQuery(dataset, table);
+    const span = segment.seal();
+    this.#enqueue({ exchange, stream: dataset, key, table, query, span, hasSeq: false }, null, reason);
+  }
+
+  #enqueue(segment: SealedSegment, lane: Lane | null, reason: string): void {
+    this.#sealed.push({ segment, lane, reason });
+    this.#copying ??= this.#copyAll().finally(() => {
+      this.#copying = null;
+    });
   }
 
   /**
@@ -247,6 +312,19 @@ export class Drain {
         this.#seal(lane, reason);
       }
     }
+    for (const lane of this.#datasets.values()) {
+      const { segment } = lane;
+      if (segment === null) continue;
+      const state = {
+        rows: segment.rows,
+        bytes: 0,
+        age: now - lane.openedAt,
+        nowUs,
+        day: dayOf(segment.firstLocal),
+      };
+      const reason = sealReason(state, this.#options.datasetSeal);
+      if (reason !== null) this.#sealDataset(lane, reason);
+    }
     if (longestDue !== null && now - this.#lastIntervalSeal >= this.#options.minGap) {
       this.#lastIntervalSeal = now;
       this.#seal(longestDue, "interval");
@@ -268,14 +346,9 @@ export class Drain {
     lane.segment = null;
     const span = segment.seal();
     const { exchange, stream } = lane.spec;
-    this.#sealed.push({
-      segment: { exchange, stream, key: segment.key, table: segment.table, span },
-      lane,
-      reason,
-    });
-    this.#copying ??= this.#copyAll().finally(() => {
-      this.#copying = null;
-    });
+    const { key, table } = segment;
+    const query = segmentQuery(stream, table, `symbols_${exchange}`, key);
+    this.#enqueue({ exchange, stream, key, table, query, span, hasSeq: true }, lane, reason);
   }
 
   async #copyAll(): Promise<void> {
@@ -287,21 +360,23 @@ export class Drain {
   }
 
   /** Brings one segment into the outbox, however often it takes; its rows stay in the table until then. */
-  async #copySegment(segment: SealedSegment, lane: Lane, reason: string): Promise<void> {
+  async #copySegment(segment: SealedSegment, lane: Lane | null, reason: string): Promise<void> {
     const { outbox, version } = this.#options;
     const { exchange, stream, span } = segment;
     const key = lakeKey({ exchange, stream, firstLocal: span.firstLocal, key: segment.key });
     for (let attempt = 0; ; attempt++) {
       const temporary = temporaryPath(outbox, key, attempt);
       try {
-        await writeParquet(this.#copy, segment, `symbols_${exchange}`, temporary, version);
+        await writeParquet(this.#copy, segment, temporary, version);
         await checkParquet(this.#copy, segment, temporary);
         const path = await acceptFile(outbox, temporary, key);
         await this.#copy.run(`DROP TABLE ${sqlName(segment.table)}`);
-        this.#openRows -= span.rows;
-        lane.consumer.filed(span.rows);
+        if (lane !== null) {
+          this.#openRows -= span.rows;
+          lane.consumer.filed(span.rows);
+        }
         if (attempt > 0) this.#events.copyRecovered();
-        const ring = segment.key.ring;
+        const ring = lane === null ? null : segment.key.ring;
         this.#events.fileFinished({ key, path, exchange, stream, ring, rows: span.rows, reason });
         return;
       } catch (error) {
@@ -340,6 +415,7 @@ export class Drain {
       if (performance.now() > deadline) break;
     }
     for (const lane of this.#lanes) this.#seal(lane, "stop");
+    for (const lane of this.#datasets.values()) this.#sealDataset(lane, "stop");
     while (this.#copying !== null && performance.now() < deadline) {
       this.#wakeRetry?.();
       await Promise.race([

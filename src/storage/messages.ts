@@ -1,4 +1,6 @@
 /** Messages between the main thread and the drain worker. Events never travel here, only control. */
+import type { Dataset } from "../events/streams.ts";
+import type { DatasetRow } from "./dataset-segment.ts";
 import type { DrainOptions, FinishedFile, SymbolSpec } from "./drain.ts";
 
 /** To the drain worker. */
@@ -9,6 +11,14 @@ export type ToDrain =
       readonly id: number;
       readonly exchange: string;
       readonly symbols: readonly SymbolSpec[];
+    }
+  /** Rows of a dataset, written at `nowUs`. */
+  | {
+      readonly type: "rows";
+      readonly exchange: string;
+      readonly dataset: Dataset;
+      readonly rows: readonly DatasetRow[];
+      readonly nowUs: number;
     }
   /** Drain what is left and end; `timeout` in ms. */
   | { readonly type: "stop"; readonly timeout: number };

@@ -1,8 +1,8 @@
 /** Writing a segment's Parquet file, and checking what was written before anyone trusts it. */
 import type { DuckDBConnection } from "@duckdb/node-api";
-import { SCHEMA_VERSION, type Stream } from "../events/streams.ts";
+import { SCHEMA_VERSION } from "../events/streams.ts";
 import type { SegmentKey } from "./names.ts";
-import { segmentQuery, sqlText } from "./projection.ts";
+import { sqlText } from "./projection.ts";
 import type { SegmentSpan } from "./segment.ts";
 
 /** Rows of a row group: DuckDB's own, which its readers scan in parallel. */
@@ -11,15 +11,20 @@ const ROW_GROUP_ROWS = 122_880;
 /** A sealed segment, ready to become a file. */
 export interface SealedSegment {
   readonly exchange: string;
-  readonly stream: Stream;
+  /** Stream or dataset. */
+  readonly stream: string;
   readonly key: SegmentKey;
   readonly table: string;
+  /** The rows as they are to stand in the file. */
+  readonly query: string;
   readonly span: SegmentSpan;
+  /** Whether the rows carry seq: those of a stream do, those of a dataset do not. */
+  readonly hasSeq: boolean;
 }
 
 /** Key-value metadata of a segment's file. */
 export function fileMetadata(segment: SealedSegment, version: string): Record<string, string> {
-  const { exchange, stream, key, span } = segment;
+  const { exchange, stream, key, span, hasSeq } = segment;
   return {
     schema_version: SCHEMA_VERSION,
     tapedeck_version: version,
@@ -31,8 +36,7 @@ export function fileMetadata(segment: SealedSegment, version: string): Record<st
     rows: String(span.rows),
     first_local_timestamp: String(span.firstLocal),
     last_local_timestamp: String(span.lastLocal),
-    first_seq: String(span.firstSeq),
-    last_seq: String(span.lastSeq),
+    ...(hasSeq ? { first_seq: String(span.firstSeq), last_seq: String(span.lastSeq) } : {}),
   };
 }
 
@@ -40,7 +44,6 @@ export function fileMetadata(segment: SealedSegment, version: string): Record<st
 export async function writeParquet(
   connection: DuckDBConnection,
   segment: SealedSegment,
-  symbols: string,
   path: string,
   version: string,
 ): Promise<void> {
@@ -48,7 +51,7 @@ export async function writeParquet(
     ([name, text]) => `${name}: ${sqlText(text)}`,
   );
   await connection.run(
-    `COPY (${segmentQuery(segment.stream, segment.table, symbols, segment.key)}) TO ${sqlText(path)} ` +
+    `COPY (${segment.query}) TO ${sqlText(path)} ` +
       `(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE ${ROW_GROUP_ROWS}, KV_METADATA {${metadata.join(", ")}})`,
   );
 }
@@ -64,16 +67,16 @@ export async function checkParquet(
   path: string,
 ): Promise<void> {
   const file = sqlText(path);
+  const { span, hasSeq } = segment;
   const reader = await connection.runAndReadAll(
     `SELECT (SELECT num_rows FROM parquet_file_metadata(${file})), min(stats_min_value::BIGINT), max(stats_max_value::BIGINT)
      FROM parquet_metadata(${file}) WHERE path_in_schema = 'seq'`,
   );
   const [rows, firstSeq, lastSeq] = (reader.getRows()[0] ?? []).map(Number);
-  const { span } = segment;
-  if (rows !== span.rows || firstSeq !== span.firstSeq || lastSeq !== span.lastSeq) {
+  if (rows !== span.rows) throw new Error(`${path} holds ${rows} rows; the segment has ${span.rows}`);
+  if (hasSeq && (firstSeq !== span.firstSeq || lastSeq !== span.lastSeq)) {
     throw new Error(
-      `${path} holds ${rows} rows, seq ${firstSeq} to ${lastSeq}; ` +
-        `the segment has ${span.rows}, seq ${span.firstSeq} to ${span.lastSeq}`,
+      `${path} holds seq ${firstSeq} to ${lastSeq}; the segment has ${span.firstSeq} to ${span.lastSeq}`,
     );
   }
 }

@@ -5,11 +5,11 @@ import type { Destination } from "./destinations/destination.ts";
 export interface OutboxFile {
   readonly key: string;
   readonly path: string;
-  /** "" and 0 for a file of an earlier run, which is not in this run's balance. */
+  /** Exchange, and stream or dataset; "" for a file of an earlier run. */
   readonly exchange: string;
   readonly stream: string;
   readonly rows: number;
-  /** Ring of this run; null for a file of an earlier run. */
+  /** Ring of this run whose events it holds; null for a dataset and for a file of an earlier run. */
   readonly ring: number | null;
 }
 
@@ -35,7 +35,7 @@ export class Publisher {
   inFlight = 0;
   /** Attempts that failed. */
   failures = 0;
-  /** Rows on their way at this moment. */
+  /** Events on their way at this moment. */
   uploadingRows = 0;
   /** Why the last attempt failed; null when it did not. */
   fault: string | null = null;
@@ -64,7 +64,7 @@ export class Publisher {
     for (let file = this.#queue[0]; file !== undefined && !this.#ended; file = this.#queue[0]) {
       try {
         this.inFlight = 1;
-        this.uploadingRows = file.rows;
+        this.uploadingRows = file.ring === null ? 0 : file.rows;
         await this.#destination.put(file.path, file.key);
         this.inFlight = 0;
         this.uploadingRows = 0;

@@ -12,8 +12,8 @@ const STATS_INTERVAL = 250;
 
 const post = (message: FromDrain) => self.postMessage(message);
 
-/** Symbols waiting to be taken up between two steps: DuckDB's connection is used by one thing at a time. */
-const symbolQueue: Extract<ToDrain, { type: "symbols" }>[] = [];
+/** Messages waiting to be taken up between two steps: DuckDB's connection is used by one thing at a time. */
+const queue: Extract<ToDrain, { type: "symbols" | "rows" }>[] = [];
 let stopTimeout: number | null = null;
 
 function fatal(error: unknown): void {
@@ -33,11 +33,18 @@ async function run(start: Extract<ToDrain, { type: "start" }>): Promise<void> {
   let moved = 0;
   let reported = 0;
   post({ type: "ready" });
-  while (stopTimeout === null) {
-    for (let next = symbolQueue.shift(); next !== undefined; next = symbolQueue.shift()) {
-      await drain.addSymbols(next.exchange, next.symbols);
-      post({ type: "symbols", id: next.id });
+  const takeUp = async () => {
+    for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
+      if (next.type === "rows") {
+        await drain.addRows(next.exchange, next.dataset, next.rows, next.nowUs);
+      } else {
+        await drain.addSymbols(next.exchange, next.symbols);
+        post({ type: "symbols", id: next.id });
+      }
     }
+  };
+  while (stopTimeout === null) {
+    await takeUp();
     const step = await drain.step();
     moved += step;
     const now = performance.now();
@@ -49,6 +56,7 @@ async function run(start: Extract<ToDrain, { type: "start" }>): Promise<void> {
     // A short sleep rather than Atomics.wait, which would stop this thread's event loop and with it DuckDB.
     await Bun.sleep(start.poll);
   }
+  await takeUp();
   const lost = await drain.stop(performance.now() + stopTimeout);
   post({ type: "stats", stats: { openRows: 0, openSegments: 0, moved } });
   post({ type: "stopped", lost });
@@ -61,7 +69,8 @@ self.onmessage = ({ data }) => {
       run(data).catch(fatal);
       return;
     case "symbols":
-      symbolQueue.push(data);
+    case "rows":
+      queue.push(data);
       return;
     case "stop":
       stopTimeout = data.timeout;

@@ -157,7 +157,7 @@ export class BinanceDecoder extends FrameDecoder {
     scan.literal(L.aggTrade);
     const sent = scan.time();
     scan.literal(L.aggId);
-    scan.digits();
+    const id = scan.digits();
     const idFrom = scan.from;
     const idTo = scan.to;
     scan.literal(L.symbol);
@@ -182,7 +182,8 @@ export class BinanceDecoder extends FrameDecoder {
     if (!this.#scanEnd(scan, wrapped, entry)) return BAIL;
     const writer = this.writers.trade;
     if (writer === undefined) return FRAME.UNWANTED;
-    const row = this.begin(writer, LAYOUTS.trade, this.symbols.numberOf(entry), traded, sent);
+    const symbol = this.symbols.numberOf(entry);
+    const row = this.begin(writer, LAYOUTS.trade, symbol, traded, sent);
     if (!writer.row.setText(TRADE.id, scan.bytes, idFrom, idTo)) return BAIL;
     row[TRADE.side] = side;
     row[TRADE.price] = price;
@@ -190,6 +191,7 @@ export class BinanceDecoder extends FrameDecoder {
     row[TRADE.count] = count;
     row[TRADE.first_id] = first;
     writer.commit();
+    if (id <= Number.MAX_SAFE_INTEGER) this.follow(symbol, id, id);
     return FRAME.EVENTS;
   }
 
@@ -399,7 +401,8 @@ export class BinanceDecoder extends FrameDecoder {
     const price = read.decimal(fields, "p");
     const amount = read.decimal(fields, "q");
     if (Number.isNaN(price) || Number.isNaN(amount)) throw new FrameError("trade without p or q");
-    this.setText(writer, TRADE.id, read.id(fields, idKey), idKey);
+    const id = read.id(fields, idKey);
+    this.setText(writer, TRADE.id, id, idKey);
     const maker = read.flag(fields, "m");
     const first = read.integer(fields, "f");
     const last = read.integer(fields, "l");
@@ -409,6 +412,9 @@ export class BinanceDecoder extends FrameDecoder {
     row[TRADE.count] = this.#countOf(first, last);
     row[TRADE.first_id] = first;
     writer.commit();
+    // Only aggTrade ids are consecutive: `trade` leaves out what is not MARKET.
+    const number = idKey === "a" ? Number(id ?? Number.NaN) : Number.NaN;
+    if (Number.isSafeInteger(number)) this.follow(symbol, number, number);
     return FRAME.EVENTS;
   }
 

@@ -9,6 +9,7 @@ import {
 } from "./decoder.ts";
 import { FieldReader, FrameError, parseFrame } from "./json.ts";
 import { Scanner } from "./scanner.ts";
+import type { SequenceFollower } from "./sequence.ts";
 import type { SymbolTable } from "./symbols.ts";
 
 /** Result of a scanner: not its shape, so the JSON path has to look. */
@@ -29,6 +30,8 @@ export interface DecoderOptions {
   readonly symbols: SymbolTable;
   readonly writers: Writers;
   readonly counters: DecodeCounters;
+  /** Follows trade ids where the exchange numbers them one by one. */
+  readonly tradeSequence?: SequenceFollower;
   /** false = decode by JSON alone: the reference that the scanners are tested against. */
   readonly scanners?: boolean;
 }
@@ -43,13 +46,15 @@ export abstract class FrameDecoder implements Decoder {
   protected readonly symbols: SymbolTable;
   protected readonly writers: Writers;
   protected readonly read = new FieldReader();
+  readonly #tradeSequence: SequenceFollower | undefined;
   readonly #all: readonly RowWriter[];
   readonly #scanners: boolean;
   readonly #scan = new Scanner();
   #local = 0;
   #connection = 0;
 
-  constructor({ symbols, writers, counters, scanners = true }: DecoderOptions) {
+  constructor({ symbols, writers, counters, tradeSequence, scanners = true }: DecoderOptions) {
+    this.#tradeSequence = tradeSequence;
     this.symbols = symbols;
     this.writers = writers;
     this.counters = counters;
@@ -115,6 +120,11 @@ export abstract class FrameDecoder implements Decoder {
     for (let slot = FIRST_OWN; slot < layout.seq; slot++) row[slot] = ABSENT;
     row[layout.connection] = this.#connection;
     return row;
+  }
+
+  /** Takes note of a committed trade that stands for the consecutive ids `first` to `last`. */
+  protected follow(symbol: number, first: number, last: number): void {
+    this.#tradeSequence?.observe(symbol, first, last, this.#local);
   }
 
   /** Sets a text from the JSON path. @throws FrameError when it is longer than a row can hold. */

@@ -67,11 +67,12 @@ export class FieldReader {
   decimal(fields: Fields, key: string): number {
     const value = fields[key];
     if (value === undefined || value === null || value === "") return Number.NaN;
-    if (typeof value === "number") return value;
-    if (typeof value !== "string") throw new FrameError(`${key} is not a decimal`);
-    const number = parseDecimal(value);
-    if (Number.isNaN(number)) throw new FrameError(`${key} is not a decimal`);
-    if (value.length > 15 && !isExact(value, number)) this.inexact++;
+    const number = typeof value === "string" ? parseDecimal(value) : value;
+    // JSON.parse reads a number token like 1e999 as Infinity.
+    if (typeof number !== "number" || !Number.isFinite(number)) {
+      throw new FrameError(`${key} is not a decimal`);
+    }
+    if (typeof value === "string" && value.length > 15 && !isExact(value, number)) this.inexact++;
     return number;
   }
 

@@ -122,19 +122,24 @@ export class Scanner {
     return ms * 1000;
   }
 
-  /** Digits of a JSON number of any length, for an id that is kept as text: `from`, `to`. */
-  digits(): void {
+  /**
+   * Digits of a JSON number of any length, for an id that is kept as text: `from`, `to`. Returns its value,
+   * which is exact up to 2^53 only.
+   */
+  digits(): number {
     const bytes = this.bytes;
     const from = this.at;
     let at = from;
-    while (bytes[at] >= ZERO && bytes[at] <= NINE) at++;
+    let value = 0;
+    while (bytes[at] >= ZERO && bytes[at] <= NINE) value = value * 10 + (bytes[at++] - ZERO);
     if (at === from || (at - from > 1 && bytes[from] === ZERO)) {
       this.fail();
-      return;
+      return Number.NaN;
     }
     this.from = from;
     this.to = at;
     this.at = at;
+    return value;
   }
 
   /**

@@ -82,6 +82,11 @@ export class SymbolTable {
     return this.#idOfNumber[entry];
   }
 
+  /** The instrument of a number; null = none has it. */
+  instrumentOf(number: number): string | null {
+    return this.#texts[this.#idOfNumber.indexOf(number)] ?? null;
+  }
+
   /** Bytes of an entry's instrument in lower case, as stream names carry it. */
   lowerNameOf(entry: number): Uint8Array {
     return this.#lowerNames[entry];
