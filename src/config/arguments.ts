@@ -36,8 +36,9 @@ type OptionToken = Extract<Token, { kind: "option" }>;
 export function parseArguments(command: Command, args: readonly string[]): ParsedArguments {
   const common = commonFlagsOf(command);
   const types: FlagTypes = new Map([
-    ...common.map(({ name }) => [name, "string"] as const),
-    ...command.flags.map(({ name, value }) => [name, value === undefined ? "boolean" : "string"] as const),
+    ...[...common, ...command.flags].map(
+      ({ name, value }) => [name, value === undefined ? "boolean" : "string"] as const,
+    ),
     ["help", "boolean"] as const,
   ]);
   const { tokens, faults } = readTokens(command, types, args);
@@ -50,6 +51,7 @@ export function parseArguments(command: Command, args: readonly string[]): Parse
     if (token.kind !== "option") continue;
     const { name } = token;
     const value = token.value ?? "";
+    const isSwitch = types.get(name) === "boolean";
     if (name === "help") help = true;
     else if (command.flags.some((flag) => flag.name === name)) options[camelCase(name)] = token.value ?? true;
     else if (name === "config") config = value;
@@ -57,8 +59,8 @@ export function parseArguments(command: Command, args: readonly string[]): Parse
     else {
       const path = common.find((flag) => flag.name === name)?.setting;
       if (path === undefined) throw new Error(`--${name} sets nothing`);
-      const where = (shown: string): string => `--${name} ${shown}`;
-      settings.push({ path, value, source: `--${name}`, where, quoted: false });
+      const where = (shown: string): string => (isSwitch ? `--${name}` : `--${name} ${shown}`);
+      settings.push({ path, value: isSwitch ? true : value, source: `--${name}`, where, quoted: false });
     }
   }
   const positionals = tokens.flatMap((token) => (token.kind === "positional" ? [token.value] : []));
@@ -136,12 +138,13 @@ function swallowsNext(
   if (types.has(wrong.name)) return wrong.value === "" && wrong.inlineValue === false;
   const next = tokens.find((token) => token.index === wrong.index + 1);
   if (wrong.inlineValue === true || next?.kind !== "positional") return false;
-  if (isCommon(wrong.name)) return true;
+  const common = COMMON_FLAGS.find((flag) => flag.name === wrong.name);
+  if (common !== undefined) return common.value !== undefined;
   const meant = nearest(wrong.name, types.keys());
   return meant === undefined ? command.positionals === undefined : types.get(meant) === "string";
 }
 
-/** Whether other commands take it; all common flags have values. */
+/** Whether other commands take it. */
 function isCommon(name: string): boolean {
   return COMMON_FLAGS.some((flag) => flag.name === name);
 }

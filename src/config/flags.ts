@@ -5,8 +5,8 @@ import type { Command } from "../commands/command.ts";
 export interface CommonFlag {
   /** Without dashes: `port`. */
   readonly name: string;
-  /** Placeholder of its value in `--help`. */
-  readonly value: string;
+  /** Placeholder of its value in `--help`; absent = a switch, which sets `true`. */
+  readonly value?: string;
   /** Path of the setting; absent for `--config` and `--set`. */
   readonly setting?: string;
   /** What it does, for the flags that are not one setting. */
@@ -20,6 +20,7 @@ export const COMMON_FLAGS: readonly CommonFlag[] = [
   { name: "streams", value: "a,b", setting: "record.streams" },
   { name: "symbols", value: "A,B", setting: "record.symbols" },
   { name: "duration", value: "30s", setting: "record.duration" },
+  { name: "raw", setting: "record.raw" },
   { name: "port", value: "9100", setting: "status.port" },
   { name: "host", value: "ADDRESS", setting: "status.host" },
   { name: "log-format", value: "json|pretty", setting: "log.format" },

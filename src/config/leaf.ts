@@ -8,7 +8,7 @@ import { didYouMean } from "./suggest.ts";
 import { formatDuration, formatSize, parseDuration, parseSize } from "./units.ts";
 
 /** How a resolved value is written and shown. */
-export type Kind = "text" | "url" | "number" | "duration" | "size" | "choice" | "list";
+export type Kind = "text" | "url" | "number" | "duration" | "size" | "choice" | "list" | "switch";
 
 /** What is known of a leaf besides its zod type. */
 export interface LeafMeta {
@@ -60,7 +60,7 @@ export function section<S extends z.core.$ZodLooseShape>(shape: S) {
 }
 
 /** A value as it stands in tapedeck.toml. */
-export type Written = string | number | readonly string[];
+export type Written = string | number | boolean | readonly string[];
 
 /** A resolved value as a user would write it: durations and sizes with their unit. */
 export function writtenValue(kind: Kind, value: unknown): Written | undefined {
@@ -68,7 +68,17 @@ export function writtenValue(kind: Kind, value: unknown): Written | undefined {
   if (kind === "duration") return formatDuration(Number(value));
   if (kind === "size") return formatSize(Number(value));
   if (Array.isArray(value)) return value.map(String);
-  return typeof value === "number" ? value : String(value);
+  return typeof value === "number" || typeof value === "boolean" ? value : String(value);
+}
+
+/** Yes or no: true and false, also as texts. */
+export function onOff(): ValueType<boolean> {
+  const allowed = "true or false";
+  const read = (raw: unknown): unknown => {
+    const word = typeof raw === "string" ? raw.trim().toLowerCase() : raw;
+    return word === "true" ? true : word === "false" ? false : word;
+  };
+  return { kind: "switch", allowed, schema: z.preprocess(read, z.boolean({ error: `must be ${allowed}` })) };
 }
 
 /** A whole number from min to max. */

@@ -13,6 +13,7 @@ import {
   choice,
   duration,
   namesOf,
+  onOff,
   optionalSetting,
   powerOfTwo,
   section,
@@ -98,6 +99,9 @@ const sections = z.strictObject({
     duration: optionalSetting(duration("1ms", LONGEST), {
       meaning: "How long to record.",
       defaultText: "until it is stopped",
+    }),
+    raw: setting(onOff(), false, {
+      meaning: "Also keep every frame as received, with its receive time, below DIR/raw.",
     }),
   }),
   exchanges: section(
@@ -227,6 +231,34 @@ const sections = z.strictObject({
     in_flight: setting(size("1KiB", "1GiB"), "32MiB", {
       meaning: "Frames on their way from an ingest worker to quarantine; beyond they are only counted.",
     }),
+  }),
+  raw: section({
+    /** bytes */
+    segment_bytes: setting(size("64KiB", "16GiB"), "256MiB", {
+      meaning: "A file of raw frames is closed at this size.",
+    }),
+    /** ms */
+    interval: setting(duration("1ms", "1d"), "15m", {
+      meaning: "A file of raw frames is closed at this age.",
+    }),
+    /** bytes; 0 = unbounded */
+    max_bytes: setting(size("0B", "1024TiB"), "64GiB", {
+      meaning: "Raw frames are kept up to this size in all; beyond they are only counted. 0 = no bound.",
+    }),
+    /** bytes */
+    in_flight: setting(size("1MiB", "16GiB"), "64MiB", {
+      meaning: "Raw frames on their way from an ingest worker to the disk; beyond they are only counted.",
+    }),
+    /** bytes */
+    block_bytes: setting(size("4KiB", "64MiB"), "1MiB", {
+      meaning: "Raw frames compressed together: what a torn end of a file may cost.",
+    }),
+    /** ms */
+    block_interval: setting(duration("10ms", "1h"), "1s", {
+      meaning: "Raw frames are in their file at the latest after this time.",
+    }),
+    /** of zstd */
+    level: setting(wholeNumber(1, 19), 3, { meaning: "Compression level of zstd for raw frames." }),
   }),
   storage: section({
     /** ms */

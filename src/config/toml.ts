@@ -6,7 +6,7 @@ import { maskValue } from "./mask.ts";
 
 /** A TOML 1.0 value; texts as basic strings. */
 export function tomlValue(value: Written): string {
-  if (typeof value === "number") return String(value);
+  if (typeof value === "number" || typeof value === "boolean") return String(value);
   if (typeof value !== "string") return `[${value.map(tomlValue).join(", ")}]`;
   // JSON's escapes are TOML's, but TOML wants DEL escaped too.
   return JSON.stringify(value).replaceAll("\u007f", "\\u007f");

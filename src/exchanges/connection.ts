@@ -220,13 +220,15 @@ export class Connection {
   }
 }
 
-/** `Retry-After` in ms: seconds, or an HTTP date; 0 when there is none. */
+/** Longest `Retry-After` that is waited for, ms: a day. A timer above 2^31 ms would fire at once. */
+const RETRY_AFTER_MAX = 86_400_000;
+
+/** `Retry-After` in ms: seconds, or an HTTP date; 0 when there is none, at most {@link RETRY_AFTER_MAX}. */
 function retryAfterOf(headers: unknown): number {
   if (typeof headers !== "object" || headers === null) return 0;
   const value: unknown = Reflect.get(headers, "retry-after");
   if (typeof value !== "string") return 0;
   const seconds = Number(value);
-  if (Number.isFinite(seconds)) return Math.max(0, seconds * 1000);
-  const at = Date.parse(value);
-  return Number.isNaN(at) ? 0 : Math.max(0, at - Date.now());
+  const wait = Number.isFinite(seconds) ? seconds * 1000 : Date.parse(value) - Date.now();
+  return Number.isNaN(wait) ? 0 : Math.min(Math.max(0, wait), RETRY_AFTER_MAX);
 }

@@ -87,16 +87,15 @@ function evenParts(channels: readonly string[], limits: ConnectionLimits): strin
   const characters = channels.reduce((sum, channel) => sum + channel.length, 0);
   const byCharacters = limits.characters === null ? 1 : Math.ceil(characters / limits.characters);
   const parts = Math.max(Math.ceil(channels.length / limits.channels), byCharacters);
-  const even = { channels: Math.ceil(channels.length / parts), characters: limits.characters };
-  const result: string[][] = [[]];
-  let room = new Room(even);
-  for (const channel of channels) {
-    if (!room.take(channel)) {
-      result.push([]);
-      room = new Room(even);
-      room.take(channel);
-    }
-    result.at(-1)?.push(channel);
+  const result: string[][] = [];
+  for (let at = 0; at < channels.length; ) {
+    // An even share of what is left; the last part, and any that characters make necessary, take what fits.
+    const partsLeft = Math.max(1, parts - result.length);
+    const share = Math.min(limits.channels, Math.ceil((channels.length - at) / partsLeft));
+    const room = new Room({ channels: share, characters: limits.characters });
+    const from = at;
+    while (at < channels.length && room.take(channels[at])) at++;
+    result.push(channels.slice(from, at));
   }
   return result;
 }

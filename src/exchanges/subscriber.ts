@@ -137,7 +137,8 @@ export class Subscriber {
       return;
     }
     const { request } = found;
-    for (const channel of channels) request.channels.delete(channel);
+    // Only channels that were asked for: others would have the same message sent for ever.
+    const named = channels.filter((channel) => request.channels.delete(channel)).length > 0;
     if (channels.length > 0) this.#refused(channels, error);
     if (!this.#exchange.limits.failsWhole) {
       if (channels.length === 0) this.#refused([], error);
@@ -145,7 +146,7 @@ export class Subscriber {
       return;
     }
     this.#waiting.delete(found.id);
-    this.#isolate([...request.channels], request.asked, channels.length > 0, error);
+    this.#isolate([...request.channels], request.asked, named, error);
     this.#run();
   }
 

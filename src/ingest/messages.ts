@@ -19,6 +19,16 @@ export interface ExchangeJob {
   readonly bounds: ConnectionBounds;
 }
 
+/** Capture of raw frames. */
+export interface RawTarget {
+  /** To the writer. */
+  readonly port: MessagePort;
+  /** Bytes of frames that may be on their way to the writer. */
+  readonly inFlight: number;
+  /** Whether frames are only captured: their rows are decoded and discarded. */
+  readonly only: boolean;
+}
+
 /** To the ingest worker. */
 export type ToIngest =
   | {
@@ -29,6 +39,8 @@ export type ToIngest =
       readonly publishBatch: number;
       /** Bytes of undecodable frames that may be on their way to the main thread. */
       readonly quarantineInFlight: number;
+      /** Where raw frames go; null = nowhere. */
+      readonly raw: RawTarget | null;
     }
   | { readonly type: "exchange"; readonly job: ExchangeJob }
   /** The main thread has written this many bytes of quarantined frames. */
@@ -56,6 +68,15 @@ export interface ExchangeStats {
   readonly subscriptions: number;
   /** Receive time of the last event, µs; null before the first. */
   readonly lastEvent: number | null;
+}
+
+/** What the tap of raw frames has counted for one exchange. */
+export interface RawStats {
+  readonly exchange: string;
+  /** Frames handed to the writer. */
+  readonly captured: number;
+  /** Frames that found no room because the writer is too far behind. */
+  readonly notCaptured: number;
 }
 
 /** Something worth a log line. */
@@ -109,7 +130,12 @@ export interface GapNotice {
 /** From the ingest worker. */
 export type FromIngest =
   | { readonly type: "ready" }
-  | { readonly type: "stats"; readonly exchanges: readonly ExchangeStats[]; readonly clockOffset: number }
+  | {
+      readonly type: "stats";
+      readonly exchanges: readonly ExchangeStats[];
+      readonly raw: readonly RawStats[];
+      readonly clockOffset: number;
+    }
   | { readonly type: "notice"; readonly notice: IngestNotice }
   | { readonly type: "gaps"; readonly gaps: readonly GapNotice[]; readonly notNamed: number }
   /** An exchange announced a change of its instruments. */

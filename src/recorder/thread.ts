@@ -2,7 +2,8 @@
 
 /** Messages a thread may be sent. */
 export interface Thread<To> {
-  post(message: To): void;
+  /** @param transfer what is given away with the message, not copied */
+  post(message: To, transfer?: Transferable[]): void;
   /** Ends the thread at once. Never while a DuckDB call of it is in flight: that aborts the process. */
   terminate(): void;
 }
@@ -29,7 +30,7 @@ export function startThread<To, From>(
   worker.addEventListener("error", (event) => die(event.message || "uncaught error"));
   worker.addEventListener("close", () => die("the thread ended"));
   return {
-    post: (message) => worker.postMessage(message),
+    post: (message, transfer = []) => worker.postMessage(message, transfer),
     terminate: () => {
       ended = true;
       worker.terminate();

@@ -75,9 +75,15 @@ export function createLogger(options: {
   };
 }
 
+/** Control characters: what a server sends must not start a line of its own nor steer the terminal. */
+const CONTROL = /\p{Cc}/gu;
+
 function prettyLine(time: string, level: Level, event: string, fields: LogFields): string {
   const parts = Object.entries(fields).map(
     ([name, value]) => `${name}=${typeof value === "string" ? value : JSON.stringify(value)}`,
   );
-  return `${time.slice(11, 23)} ${level.toUpperCase().padEnd(5)} ${event.padEnd(16)} ${parts.join(" ")}`.trimEnd();
+  const line = `${time.slice(11, 23)} ${level.toUpperCase().padEnd(5)} ${event.padEnd(16)} ${parts.join(" ")}`;
+  return line
+    .trimEnd()
+    .replace(CONTROL, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }

@@ -1,5 +1,8 @@
 /** How runs, lake keys and files are called. */
 import { SCHEMA_VERSION } from "../events/streams.ts";
+import { dateOf } from "../lib/days.ts";
+
+export { dateOf, dayOf, dayStart } from "../lib/days.ts";
 
 const LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789";
 
@@ -16,23 +19,6 @@ export interface SegmentKey {
   readonly ring: number;
   /** Number of the segment within its ring, from 0. */
   readonly n: number;
-}
-
-const DAY_US = 86_400_000_000;
-
-/** Number of the UTC day a time in µs falls on. */
-export function dayOf(us: number): number {
-  return Math.floor(us / DAY_US);
-}
-
-/** First µs of a UTC day. */
-export function dayStart(day: number): number {
-  return day * DAY_US;
-}
-
-/** `2026-11-20` for a time in µs. */
-export function dateOf(us: number): string {
-  return new Date(Math.floor(us / 1000)).toISOString().slice(0, 10);
 }
 
 /** Key of a segment's file below a lake's prefix. */

@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { appendFile, mkdir, readdir, rename, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
+import { capturedLine } from "../capture/line.ts";
 
 /** A frame to keep. */
 export interface KeptFrame {
@@ -12,19 +13,9 @@ export interface KeptFrame {
   readonly frame: Uint8Array;
 }
 
-const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-
-/**
- * One line of a quarantine file: the form in which captures are kept, with what went wrong beside it.
- * A frame that is not UTF-8 stands as base64 in `raw_base64` instead of `raw`.
- */
+/** One line of a quarantine file: the form in which captures are kept, with what went wrong beside it. */
 export function quarantineLine({ exchange, connection, local, reason, frame }: KeptFrame): string {
-  const line = { ts: local, dir: "in", exchange, connection, reason };
-  try {
-    return `${JSON.stringify({ ...line, raw: utf8.decode(frame) })}\n`;
-  } catch {
-    return `${JSON.stringify({ ...line, raw_base64: Buffer.from(frame).toString("base64") })}\n`;
-  }
+  return capturedLine({ ts: local, exchange, connection, frame }, { reason });
 }
 
 /** The quarantine: frames that could not be decoded, and files that are not what they should be. */

@@ -1,0 +1,26 @@
+import type { DecodeCounters, Decoder, FrameClass } from "../exchanges/decoding/decoder.ts";
+import type { RawTap } from "./tap.ts";
+
+/** A decoder that gives each frame to the tap before it decodes it, whatever comes of it. */
+export class TappedDecoder implements Decoder {
+  readonly counters: DecodeCounters;
+  readonly #exchange: string;
+  readonly #decoder: Decoder;
+  readonly #tap: RawTap;
+
+  constructor(exchange: string, decoder: Decoder, tap: RawTap) {
+    this.counters = decoder.counters;
+    this.#exchange = exchange;
+    this.#decoder = decoder;
+    this.#tap = tap;
+  }
+
+  get reason(): string {
+    return this.#decoder.reason;
+  }
+
+  decode(frame: Uint8Array, local: number, connection: number): FrameClass {
+    this.#tap.take(this.#exchange, connection, local, frame);
+    return this.#decoder.decode(frame, local, connection);
+  }
+}

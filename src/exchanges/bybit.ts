@@ -1,0 +1,96 @@
+/**
+ * Bybit v5, public market data of linear contracts (USDT perpetuals): one route, one topic per instrument
+ * and kind. One bad topic fails the whole request that it stands in.
+ */
+import type { Stream } from "../events/streams.ts";
+import { BybitDecoder } from "./bybit/decoder.ts";
+import { fetchBybitInstruments, normalizeSymbol } from "./bybit/instruments.ts";
+import { bybitSources } from "./bybit/sources.ts";
+import { type Fields, isObject, parseFrame } from "./decoding/json.ts";
+import type { Answer, Exchange, Subscription } from "./exchange.ts";
+
+/** Linear contracts: USDT and USDC perpetuals, USDT futures. */
+const LINEAR = "/v5/public/linear";
+
+/** Topic of a stream without the symbol; three streams share the ticker. */
+const TOPICS: Readonly<Record<Stream, string>> = {
+  bbo: "orderbook.1.",
+  trade: "publicTrade.",
+  mark_price: "tickers.",
+  funding: "tickers.",
+  open_interest: "tickers.",
+  liquidation: "allLiquidation.",
+};
+
+/** See {@link Exchange}. */
+export const bybit: Exchange = {
+  name: "bybit",
+  streams: ["bbo", "trade", "mark_price", "funding", "open_interest", "liquidation"],
+  limits: {
+    // No limit is documented for linear; hundreds work.
+    channelsPerMessage: 100,
+    // No limit is documented; a thousand channels take a second or two.
+    messagesPerSecond: 10,
+    // "args" of one connection together.
+    charactersPerConnection: 21_000,
+    failsWhole: true,
+  },
+  // Bybit sends no pings and cuts a connection on which nothing comes for about ten minutes.
+  keepalive: { interval: 20_000, message: '{"op":"ping"}' },
+  sources: bybitSources,
+
+  normalizeSymbol,
+
+  fetchInstruments: fetchBybitInstruments,
+
+  companions: () => [],
+
+  subscriptions(streams, instruments) {
+    const heads = new Set(streams.map((stream) => TOPICS[stream]));
+    return [...heads].flatMap((head) =>
+      instruments.map((instrument): Subscription => ({ route: LINEAR, channel: head + instrument })),
+    );
+  },
+
+  connectionUrl: (wsUrl, route) => wsUrl + route,
+
+  subscribeMessage: (channels, id) => JSON.stringify({ op: "subscribe", req_id: String(id), args: channels }),
+
+  unsubscribeMessage: (channels, id) =>
+    JSON.stringify({ op: "unsubscribe", req_id: String(id), args: channels }),
+
+  /**
+   * `{"success":true,"ret_msg":"","conn_id":"..","req_id":"1","op":"subscribe"}`, or with success false
+   * `"ret_msg":"error:handler not found,topic:orderbook.1.NOPEUSDT"`, which names the first bad topic only.
+   * Pongs (`"op":"ping"`, on option `"op":"pong"`) answer no subscription: neither number nor error.
+   */
+  answerOf(frame): Answer {
+    const fields = parseFrame(frame);
+    if (!isObject(fields)) return { id: null, channels: [], error: "an answer that is not an object" };
+    if (fields.type === "COMMAND_RESP") return commandAnswer(fields);
+    const id = fields.op === "ping" || fields.op === "pong" ? null : numberOf(fields.req_id);
+    if (fields.success !== false) return { id, channels: [], error: null };
+    const words = typeof fields.ret_msg === "string" && fields.ret_msg !== "" ? fields.ret_msg : "no message";
+    const topic = /,topic:(.+)$/.exec(words)?.[1];
+    return { id, channels: topic === undefined ? [] : [topic], error: words };
+  },
+
+  createDecoder: (options) => new BybitDecoder(options),
+};
+
+/** The number we gave a message; null = none, or not ours. */
+function numberOf(reqId: unknown): number | null {
+  return typeof reqId === "string" && /^\d{1,15}$/.test(reqId) ? Number(reqId) : null;
+}
+
+/** `{"success":true,"conn_id":"..","data":{"failTopics":[],"successTopics":[".."]},"type":"COMMAND_RESP"}` */
+function commandAnswer({ data, req_id }: Fields): Answer {
+  const topics = (key: string) => {
+    const list: unknown = isObject(data) ? data[key] : undefined;
+    return Array.isArray(list) ? list.filter((topic): topic is string => typeof topic === "string") : [];
+  };
+  const failed = topics("failTopics");
+  const id = numberOf(req_id);
+  if (failed.length > 0) return { id, channels: failed, error: "failTopics" };
+  return { id, channels: topics("successTopics"), error: null };
+}

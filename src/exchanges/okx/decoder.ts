@@ -1,0 +1,578 @@
+import { LAYOUTS, slotsOf } from "../../events/layout.ts";
+import { SIDE_BUY, SIDE_SELL } from "../../events/streams.ts";
+import { FRAME, type FrameClass, type RowWriter } from "../decoding/decoder.ts";
+import { ABSENT, BAIL, FrameDecoder, type Scanned, UNSCANNED } from "../decoding/frame-decoder.ts";
+import { type Fields, FrameError, isObject } from "../decoding/json.ts";
+import { literal, type Scanner } from "../decoding/scanner.ts";
+import { EVENTS, isPong } from "./answer.ts";
+import { isNotRecorded } from "./channels.ts";
+import { FirstFrames } from "./history.ts";
+
+const BBO = slotsOf("bbo");
+const TRADE = slotsOf("trade");
+const MARK = slotsOf("mark_price");
+const FUNDING = slotsOf("funding");
+const INTEREST = slotsOf("open_interest");
+const LIQUIDATION = slotsOf("liquidation");
+
+/** Largest INTEGER of the schema. */
+const COUNT_MAX = 2 ** 31 - 1;
+
+/** A liquidation older than this in the first frame of a connection is history, µs. */
+const HISTORY_AGE = 5_000_000;
+
+const L = {
+  head: literal('{"arg":{"channel":"'),
+  bbo: literal('bbo-tbt","instId":"'),
+  trades: literal('trades","instId":"'),
+  markPrice: literal('mark-price","instId":"'),
+  index: literal('index-tickers","instId":"'),
+  interest: literal('open-interest","instId":"'),
+  book: literal('},"data":[{"asks":['),
+  level: literal('["'),
+  more: literal(',"'),
+  levelEnd: literal("]]"),
+  noLevel: literal("]"),
+  bids: literal(',"bids":['),
+  row: literal('},"data":[{"instId":"'),
+  nextRow: literal('},{"instId":"'),
+  quote: literal('"'),
+  time: literal(',"ts":"'),
+  sequence: literal(',"seqId":'),
+  end: literal("}]}"),
+  tradeId: literal(',"tradeId":"'),
+  price: literal('","px":"'),
+  amount: literal(',"sz":"'),
+  side: literal(',"side":"'),
+  buy: literal('buy"'),
+  sell: literal('sell"'),
+  count: literal(',"count":"'),
+  source: literal(',"source":"'),
+  ordinary: literal('0"'),
+  improved: literal('1"'),
+  type: literal(',"instType":"'),
+  mark: literal(',"markPx":"'),
+  indexPrice: literal(',"idxPx":"'),
+  open: literal(',"open24h":"'),
+  high: literal(',"high24h":"'),
+  low: literal(',"low24h":"'),
+  openUtc0: literal(',"sodUtc0":"'),
+  openUtc8: literal(',"sodUtc8":"'),
+  contracts: literal(',"oi":"'),
+  coins: literal(',"oiCcy":"'),
+  value: literal(',"oiUsd":"'),
+} as const;
+
+/** Decodes frames of `/ws/v5/public`, and `trades-all` of `/ws/v5/business`. */
+export class OkxDecoder extends FrameDecoder {
+  readonly #firstLiquidations = new FirstFrames();
+  /** Of each trade of this frame: number of the symbol, first and last id. Followed once all are accepted. */
+  readonly #traded: number[] = [];
+  #local = 0;
+  #connection = 0;
+  /** What {@link #scanSide} passed. */
+  #price: number = ABSENT;
+  #amount: number = ABSENT;
+
+  override decode(frame: Uint8Array, local: number, connection: number): FrameClass {
+    if (isPong(frame)) return FRAME.CONTROL;
+    this.#local = local;
+    this.#connection = connection;
+    return super.decode(frame, local, connection);
+  }
+
+  // ── The byte scanners: one per hot shape, nothing committed before the whole frame is accepted ──────
+
+  protected override scan(scan: Scanner): Scanned {
+    scan.literal(L.head);
+    if (scan.optional(L.bbo)) return this.#scanBbo(scan);
+    if (scan.optional(L.trades)) return this.#scanTrades(scan);
+    if (scan.optional(L.markPrice)) return this.#scanMarkPrice(scan);
+    if (scan.optional(L.index)) return this.#scanIndex(scan);
+    if (scan.optional(L.interest)) return this.#scanInterest(scan);
+    // Another kind, or not even up to here the usual shape: then nobody knows the kind yet.
+    return scan.failed ? BAIL : UNSCANNED;
+  }
+
+  /** `"<ms>"`, behind its opening quote. */
+  #scanTime(scan: Scanner): number {
+    const time = scan.time();
+    scan.literal(L.quote);
+    return time;
+  }
+
+  /** The instrument that an entry of `data` names again. */
+  #scanSame(scan: Scanner, entry: number): void {
+    if (scan.symbol(this.symbols) !== entry) scan.fail();
+  }
+
+  /** One side with one level or none: `["111.06","55154","0","2"]]` or `]`. */
+  #scanSide(scan: Scanner): void {
+    if (scan.optional(L.noLevel)) {
+      this.#price = ABSENT;
+      this.#amount = ABSENT;
+      return;
+    }
+    scan.literal(L.level);
+    this.#price = scan.decimal();
+    scan.literal(L.more);
+    this.#amount = scan.decimal();
+    scan.literal(L.more);
+    scan.word();
+    scan.literal(L.more);
+    scan.word();
+    scan.literal(L.levelEnd);
+  }
+
+  /**
+   * `{"arg":{"channel":"bbo-tbt","instId":"BCH-USDT-SWAP"},"data":[{"asks":[["111.06","55154","0","2"]],
+   * "bids":[["111.05","57745","0","2"]],"ts":"1670324386802","seqId":363996337}]}`
+   */
+  #scanBbo(scan: Scanner): Scanned {
+    const entry = scan.symbol(this.symbols);
+    scan.literal(L.book);
+    this.#scanSide(scan);
+    const askPrice = this.#price;
+    const askAmount = this.#amount;
+    scan.literal(L.bids);
+    this.#scanSide(scan);
+    scan.literal(L.time);
+    const time = this.#scanTime(scan);
+    const sequence = scan.optional(L.sequence) ? scan.integer() : ABSENT;
+    scan.literal(L.end);
+    if (!scan.complete) return BAIL;
+    const writer = this.writers.bbo;
+    if (writer === undefined) return FRAME.UNWANTED;
+    const row = this.begin(writer, LAYOUTS.bbo, this.symbols.numberOf(entry), time, ABSENT);
+    row[BBO.bid_price] = this.#price;
+    row[BBO.bid_amount] = this.#amount;
+    row[BBO.ask_price] = askPrice;
+    row[BBO.ask_amount] = askAmount;
+    row[BBO.sequence] = sequence;
+    writer.commit();
+    return FRAME.EVENTS;
+  }
+
+  /**
+   * `{"arg":{"channel":"trades","instId":"SOL-USDT-SWAP"},"data":[{"instId":"SOL-USDT-SWAP",
+   * "tradeId":"1632918528","px":"120.6","sz":"391.07","side":"sell","ts":"1790394876983","count":"26",
+   * "source":"0","seqId":92286018766}]}`; the last three are newer; `data` may hold several.
+   */
+  #scanTrades(scan: Scanner): Scanned {
+    const entry = scan.symbol(this.symbols);
+    scan.literal(L.row);
+    const writer = this.writers.trade;
+    this.#traded.length = 0;
+    for (let rows = 0; ; rows++) {
+      this.#scanSame(scan, entry);
+      scan.literal(L.tradeId);
+      const id = scan.digits();
+      const idFrom = scan.from;
+      const idTo = scan.to;
+      scan.literal(L.price);
+      const price = scan.decimal();
+      scan.literal(L.amount);
+      const amount = scan.decimal();
+      scan.literal(L.side);
+      const side = scan.optional(L.sell) ? SIDE_SELL : SIDE_BUY;
+      if (side === SIDE_BUY) scan.literal(L.buy);
+      scan.literal(L.time);
+      const time = this.#scanTime(scan);
+      const count = this.#scanCount(scan);
+      const improved = this.#scanSource(scan);
+      const sequence = scan.optional(L.sequence) ? scan.integer() : ABSENT;
+      const more = scan.optional(L.nextRow);
+      if (!more) scan.literal(L.end);
+      if (scan.failed || !(more || scan.complete)) return this.#bail(rows);
+      if (writer !== undefined) {
+        // Rows before a fault have to be taken back: only then is the place needed.
+        if (more && rows === 0) this.mark();
+        const symbol = this.symbols.numberOf(entry);
+        const row = this.begin(writer, LAYOUTS.trade, symbol, time, ABSENT);
+        if (!writer.row.setText(TRADE.id, scan.bytes, idFrom, idTo)) return this.#bail(rows);
+        row[TRADE.side] = side;
+        row[TRADE.price] = price;
+        row[TRADE.amount] = amount;
+        row[TRADE.count] = count;
+        row[TRADE.sequence] = sequence;
+        row[TRADE.is_rpi] = improved;
+        writer.commit();
+        this.#note(symbol, id, count);
+      }
+      if (!more) break;
+    }
+    this.#followTrades();
+    return writer === undefined ? FRAME.UNWANTED : FRAME.EVENTS;
+  }
+
+  #scanCount(scan: Scanner): number {
+    if (!scan.optional(L.count)) return ABSENT;
+    const count = scan.integer();
+    scan.literal(L.quote);
+    if (count > COUNT_MAX) scan.fail();
+    return count;
+  }
+
+  #scanSource(scan: Scanner): number {
+    if (!scan.optional(L.source)) return ABSENT;
+    if (scan.optional(L.ordinary)) return 0;
+    scan.literal(L.improved);
+    return 1;
+  }
+
+  /** Leaves a frame of which `rows` rows were committed to the JSON path. */
+  #bail(rows: number): Scanned {
+    if (rows > 0) this.rewind();
+    return BAIL;
+  }
+
+  /**
+   * `{"arg":{"channel":"mark-price","instId":"WNCG-USDT-SWAP"},"data":[{"instId":"WNCG-USDT-SWAP",
+   * "instType":"SWAP","markPx":"2.1729","ts":"1640131259180"}]}`
+   */
+  #scanMarkPrice(scan: Scanner): Scanned {
+    const entry = scan.symbol(this.symbols);
+    scan.literal(L.row);
+    this.#scanSame(scan, entry);
+    scan.literal(L.type);
+    scan.word();
+    scan.literal(L.mark);
+    const price = scan.decimal();
+    scan.literal(L.time);
+    const time = this.#scanTime(scan);
+    scan.literal(L.end);
+    if (!scan.complete) return BAIL;
+    return this.#commitPrice(this.symbols.numberOf(entry), time, price, ABSENT);
+  }
+
+  /**
+   * `{"arg":{"channel":"index-tickers","instId":"BTC-USD"},"data":[{"instId":"BTC-USD","idxPx":"64280",
+   * "open24h":"63848.2","high24h":"64360.7","low24h":"63265.5","sodUtc0":"63465.3","sodUtc8":"64075.9",
+   * "ts":"1785870839964"}]}`
+   */
+  #scanIndex(scan: Scanner): Scanned {
+    const entry = scan.symbol(this.symbols);
+    scan.literal(L.row);
+    this.#scanSame(scan, entry);
+    scan.literal(L.indexPrice);
+    const price = scan.decimal();
+    scan.literal(L.open);
+    scan.word();
+    scan.literal(L.high);
+    scan.word();
+    scan.literal(L.low);
+    scan.word();
+    scan.literal(L.openUtc0);
+    scan.word();
+    scan.literal(L.openUtc8);
+    scan.word();
+    scan.literal(L.time);
+    const time = this.#scanTime(scan);
+    scan.literal(L.end);
+    if (!scan.complete) return BAIL;
+    return this.#commitPrice(this.symbols.numberOf(entry), time, ABSENT, price);
+  }
+
+  #commitPrice(symbol: number, time: number, mark: number, index: number): FrameClass {
+    const writer = this.writers.mark_price;
+    if (writer === undefined) return FRAME.UNWANTED;
+    const row = this.begin(writer, LAYOUTS.mark_price, symbol, time, ABSENT);
+    row[MARK.mark_price] = mark;
+    row[MARK.index_price] = index;
+    writer.commit();
+    return FRAME.EVENTS;
+  }
+
+  /**
+   * `{"arg":{"channel":"open-interest","instId":"WNCG-USDT-SWAP"},"data":[{"instId":"WNCG-USDT-SWAP",
+   * "instType":"SWAP","oi":"644195","oiCcy":"644195","ts":"1640131258756"}]}`; `oiUsd` is newer.
+   */
+  #scanInterest(scan: Scanner): Scanned {
+    const entry = scan.symbol(this.symbols);
+    scan.literal(L.row);
+    this.#scanSame(scan, entry);
+    scan.literal(L.type);
+    scan.word();
+    scan.literal(L.contracts);
+    const contracts = scan.decimal();
+    scan.literal(L.coins);
+    const coins = scan.decimal();
+    const value = scan.optional(L.value) ? scan.decimal() : ABSENT;
+    scan.literal(L.time);
+    const time = this.#scanTime(scan);
+    scan.literal(L.end);
+    if (!scan.complete) return BAIL;
+    const writer = this.writers.open_interest;
+    if (writer === undefined) return FRAME.UNWANTED;
+    return this.#commitInterest(writer, this.symbols.numberOf(entry), time, contracts, coins, value);
+  }
+
+  #commitInterest(
+    writer: RowWriter,
+    symbol: number,
+    time: number,
+    contracts: number,
+    coins: number,
+    value: number,
+  ): FrameClass {
+    const row = this.begin(writer, LAYOUTS.open_interest, symbol, time, ABSENT);
+    row[INTEREST.open_interest] = contracts;
+    row[INTEREST.open_interest_base] = coins;
+    row[INTEREST.open_interest_value] = value;
+    writer.commit();
+    return FRAME.EVENTS;
+  }
+
+  // ── The JSON path: whatever the scanners do not know ───────────────────────────────────────────────
+
+  protected override parse(frame: unknown): FrameClass {
+    this.#traded.length = 0;
+    const kind = this.#parseFrame(frame);
+    this.#followTrades();
+    return kind;
+  }
+
+  #parseFrame(frame: unknown): FrameClass {
+    if (!isObject(frame)) throw new FrameError("not an object");
+    const { event, arg } = frame;
+    if (event !== undefined) {
+      if (typeof event === "string" && EVENTS.has(event)) return FRAME.CONTROL;
+      throw new FrameError(`unknown event ${JSON.stringify(event)}`);
+    }
+    if (!isObject(arg)) throw new FrameError("neither event nor arg");
+    const channel = this.read.text(arg, "channel");
+    switch (channel) {
+      case "bbo-tbt":
+        return each(listOf(frame, "data"), (row) => this.#parseBbo(row, arg));
+      case "trades":
+        // Without a count it is not known which fills a row stands for.
+        return each(listOf(frame, "data"), (row) => this.#parseTrade(row, arg, ABSENT));
+      case "trades-all":
+        return each(listOf(frame, "data"), (row) => this.#parseTrade(row, arg, 1));
+      case "mark-price":
+        return each(listOf(frame, "data"), (row) => this.#parsePrice(row, arg, "markPx"));
+      case "index-tickers":
+        return each(listOf(frame, "data"), (row) => this.#parsePrice(row, arg, "idxPx"));
+      case "funding-rate":
+        return each(listOf(frame, "data"), (row) => this.#parseFunding(row, arg));
+      case "open-interest":
+        return each(listOf(frame, "data"), (row) => this.#parseInterest(row, arg));
+      case "liquidation-orders": {
+        const first = this.#firstLiquidations.isFirst(this.#connection);
+        return each(listOf(frame, "data"), (row) =>
+          each(listOf(row, "details"), (order) => this.#parseLiquidation(row, order, first)),
+        );
+      }
+      case "instruments":
+        return FRAME.INSTRUMENTS;
+      default:
+        if (isNotRecorded(channel)) return FRAME.IGNORED;
+        throw new FrameError(`unknown channel ${JSON.stringify(channel)}`);
+    }
+  }
+
+  /** Number of the symbol that an entry of `data` is of: its own instrument, or else that of the arg; -1 = not asked for. */
+  #symbolOf(row: Fields, arg: Fields): number {
+    const own = row.instId !== undefined && row.instId !== null && row.instId !== "";
+    return this.symbols.find(this.read.text(own ? row : arg, "instId"));
+  }
+
+  #parseBbo(fields: Fields, arg: Fields): FrameClass {
+    const { read } = this;
+    const symbol = this.#symbolOf(fields, arg);
+    const writer = this.writers.bbo;
+    if (symbol < 0 || writer === undefined) return FRAME.UNWANTED;
+    requireAny(fields, "asks", "bids");
+    const row = this.begin(writer, LAYOUTS.bbo, symbol, read.time(fields, "ts"), ABSENT);
+    const bid = bestOf(fields, "bids");
+    const ask = bestOf(fields, "asks");
+    row[BBO.bid_price] = read.decimal(bid, "price");
+    row[BBO.bid_amount] = read.decimal(bid, "amount");
+    row[BBO.ask_price] = read.decimal(ask, "price");
+    row[BBO.ask_amount] = read.decimal(ask, "amount");
+    row[BBO.sequence] = read.integer(fields, "seqId");
+    writer.commit();
+    return FRAME.EVENTS;
+  }
+
+  /** @param usualCount fills of a row that does not say it */
+  #parseTrade(fields: Fields, arg: Fields, usualCount: number): FrameClass {
+    const { read } = this;
+    const symbol = this.#symbolOf(fields, arg);
+    const writer = this.writers.trade;
+    if (symbol < 0 || writer === undefined) return FRAME.UNWANTED;
+    const row = this.begin(writer, LAYOUTS.trade, symbol, read.time(fields, "ts"), ABSENT);
+    const price = read.decimal(fields, "px");
+    const amount = read.decimal(fields, "sz");
+    if (Number.isNaN(price) || Number.isNaN(amount)) throw new FrameError("trade without px or sz");
+    const id = read.id(fields, "tradeId");
+    this.setText(writer, TRADE.id, id, "tradeId");
+    const count = this.#countOf(fields);
+    const source = read.id(fields, "source");
+    row[TRADE.side] = this.#sideOf(fields);
+    row[TRADE.price] = price;
+    row[TRADE.amount] = amount;
+    row[TRADE.count] = count;
+    row[TRADE.sequence] = read.integer(fields, "seqId");
+    row[TRADE.is_rpi] = source === "0" ? 0 : source === "1" ? 1 : ABSENT;
+    writer.commit();
+    if (id !== null && /^\d+$/.test(id))
+      this.#note(symbol, Number(id), fields.count === undefined ? usualCount : count);
+    return FRAME.EVENTS;
+  }
+
+  /** Number of fills; one that an INTEGER does not hold is NULL and counted. */
+  #countOf(fields: Fields): number {
+    const count = this.read.integer(fields, "count");
+    if (Number.isNaN(count) || Math.abs(count) <= COUNT_MAX) return count;
+    this.read.oversized++;
+    return ABSENT;
+  }
+
+  /** Code of `side`; NULL when it is absent. */
+  #sideOf(fields: Fields): number {
+    switch (fields.side) {
+      case "buy":
+        return SIDE_BUY;
+      case "sell":
+        return SIDE_SELL;
+      case undefined:
+      case null:
+      case "":
+        return ABSENT;
+      default:
+        throw new FrameError("side is neither buy nor sell");
+    }
+  }
+
+  /** Takes note of a trade; `id` is the last of its `count` fills. */
+  #note(symbol: number, id: number, count: number): void {
+    if (Number.isSafeInteger(id) && count >= 1) this.#traded.push(symbol, id - count + 1, id);
+  }
+
+  /** Follows the ids of the frame's trades, now that none of them can be taken back. */
+  #followTrades(): void {
+    const traded = this.#traded;
+    for (let i = 0; i < traded.length; i += 3) this.follow(traded[i], traded[i + 1], traded[i + 2]);
+  }
+
+  #parsePrice(fields: Fields, arg: Fields, key: "markPx" | "idxPx"): FrameClass {
+    const symbol = this.#symbolOf(fields, arg);
+    if (symbol < 0 || this.writers.mark_price === undefined) return FRAME.UNWANTED;
+    requireAny(fields, key);
+    const price = this.read.decimal(fields, key);
+    if (Number.isNaN(price)) return FRAME.IGNORED;
+    const time = this.read.time(fields, "ts");
+    const [mark, index] = key === "markPx" ? [price, ABSENT] : [ABSENT, price];
+    return this.#commitPrice(symbol, time, mark, index);
+  }
+
+  /**
+   * `{"arg":{"channel":"funding-rate","instId":"BTC-USD_UM_XPERP-310404"},"data":[{"formulaType":"withRate",
+   * "fundingRate":"-0.0004270396398519","fundingTime":"1785888000000","impactValue":"10000.0000000000000000",
+   * "instId":"BTC-USD_UM_XPERP-310404","instType":"FUTURES","interestRate":"0.0001000000000000",
+   * "maxFundingRate":"0.00375","method":"current_period","minFundingRate":"-0.00375","nextFundingRate":"",
+   * "nextFundingTime":"1785916800000","premium":"-0.0008949500017283","prevFundingTime":"1785859200000",
+   * "settFundingRate":"-0.0001996513270201","settState":"settled","ts":"1785870855692"}]}`.
+   * A frame a minute and swap: no scanner.
+   */
+  #parseFunding(fields: Fields, arg: Fields): FrameClass {
+    const { read } = this;
+    const symbol = this.#symbolOf(fields, arg);
+    const writer = this.writers.funding;
+    if (symbol < 0 || writer === undefined) return FRAME.UNWANTED;
+    requireAny(fields, "fundingRate", "fundingTime", "nextFundingRate", "settFundingRate");
+    const rate = read.decimal(fields, "fundingRate");
+    const next = read.time(fields, "fundingTime");
+    const predicted = read.decimal(fields, "nextFundingRate");
+    const settled = read.decimal(fields, "settFundingRate");
+    if ([rate, next, predicted, settled].every(Number.isNaN)) return FRAME.IGNORED;
+    const row = this.begin(writer, LAYOUTS.funding, symbol, read.time(fields, "ts"), ABSENT);
+    row[FUNDING.funding_rate] = rate;
+    row[FUNDING.next_funding_timestamp] = next;
+    row[FUNDING.predicted_funding_rate] = predicted;
+    row[FUNDING.settled_funding_rate] = settled;
+    writer.commit();
+    return FRAME.EVENTS;
+  }
+
+  #parseInterest(fields: Fields, arg: Fields): FrameClass {
+    const { read } = this;
+    const symbol = this.#symbolOf(fields, arg);
+    const writer = this.writers.open_interest;
+    if (symbol < 0 || writer === undefined) return FRAME.UNWANTED;
+    requireAny(fields, "oi", "oiCcy", "oiUsd");
+    const contracts = read.decimal(fields, "oi");
+    const coins = read.decimal(fields, "oiCcy");
+    const value = read.decimal(fields, "oiUsd");
+    if ([contracts, coins, value].every(Number.isNaN)) return FRAME.IGNORED;
+    return this.#commitInterest(writer, symbol, read.time(fields, "ts"), contracts, coins, value);
+  }
+
+  /**
+   * `{"arg":{"channel":"liquidation-orders","instType":"SWAP"},"data":[{"details":[{"bkLoss":"0",
+   * "bkPx":"82655.7","ccy":"","posSide":"long","side":"sell","sz":"8.55","ts":"1791565600771"}],
+   * "instFamily":"BTC-USDT","instId":"BTC-USDT-SWAP","instType":"SWAP","uly":"BTC-USDT"}]}`.
+   * The first frame after subscribing is history: `first` tells that it is one of that.
+   */
+  #parseLiquidation(fields: Fields, order: Fields, first: boolean): FrameClass {
+    const { read } = this;
+    const symbol = this.symbols.find(read.text(fields, "instId"));
+    const writer = this.writers.liquidation;
+    if (symbol < 0 || writer === undefined) return FRAME.UNWANTED;
+    requireAny(order, "bkPx", "sz");
+    const time = read.time(order, "ts");
+    const row = this.begin(writer, LAYOUTS.liquidation, symbol, time, ABSENT);
+    const side = this.#sideOf(order);
+    row[LIQUIDATION.side] = Number.isNaN(side) ? closingSide(order) : side;
+    row[LIQUIDATION.price] = read.decimal(order, "bkPx");
+    row[LIQUIDATION.amount] = read.decimal(order, "sz");
+    row[LIQUIDATION.is_history] = first ? this.#isHistory(time) : 0;
+    writer.commit();
+    return FRAME.EVENTS;
+  }
+
+  /** Whether a liquidation of a first frame is history; NULL when its time is absent. */
+  #isHistory(time: number): number {
+    if (this.#local === 0) return 1;
+    return Number.isNaN(time) ? ABSENT : Number(time < this.#local - HISTORY_AGE);
+  }
+}
+
+/** The order that closes a position; NULL for "net", which may be either. */
+function closingSide({ posSide }: Fields): number {
+  return posSide === "long" ? SIDE_SELL : posSide === "short" ? SIDE_BUY : ABSENT;
+}
+
+/** A frame without any of these fields is of another shape; one where they are "" has nothing to say. */
+function requireAny(fields: Fields, ...keys: string[]): void {
+  if (keys.every((key) => fields[key] === undefined)) throw new FrameError(`no ${keys.join(", ")}`);
+}
+
+/** Price and amount of the best level of a side: `[["111.06","55154","0","2"]]`; nothing when it is empty. */
+function bestOf(fields: Fields, side: "asks" | "bids"): Fields {
+  const levels = fields[side];
+  if (levels === undefined || levels === null) return {};
+  if (!Array.isArray(levels)) throw new FrameError(`${side} is not a list`);
+  const best: unknown = levels[0];
+  if (best === undefined) return {};
+  if (!Array.isArray(best)) throw new FrameError(`${side} is not a list of levels`);
+  return { price: best[0], amount: best[1] };
+}
+
+function listOf(fields: Fields, key: string): readonly unknown[] {
+  const list = fields[key];
+  if (!Array.isArray(list)) throw new FrameError(`${key} is not a list`);
+  return list;
+}
+
+/** Reads all entries in order; together they are what the best of them is, and nothing where there are none. */
+function each(list: readonly unknown[], read: (entry: Fields) => FrameClass): FrameClass {
+  let kind: FrameClass = FRAME.IGNORED;
+  for (const entry of list) {
+    if (!isObject(entry)) throw new FrameError("an entry is not an object");
+    const one = read(entry);
+    if (one === FRAME.EVENTS || (one === FRAME.UNWANTED && kind !== FRAME.EVENTS)) kind = one;
+  }
+  return kind;
+}

@@ -1,0 +1,102 @@
+import { z } from "zod";
+import { parseDecimal } from "../decoding/decimal.ts";
+import { priceMultiplierOf } from "../decoding/multiplier.ts";
+import type { Instrument } from "../exchange.ts";
+
+const PATH = "/api/v5/public/instruments?instType=SWAP";
+
+/** OKX's word for success. */
+const OK = "0";
+
+/** `""` stands for what is not available: a new listing may have no other field than its id. */
+const text = z
+  .string()
+  .nullish()
+  .transform((value) => value || null);
+
+/** A positive decimal as text. */
+const decimal = text.transform((value) => {
+  const number = value === null ? Number.NaN : parseDecimal(value);
+  return number > 0 ? number : null;
+});
+
+/** A time in ms as text, as whole µs. */
+const time = decimal.transform((ms) => (ms === null ? null : Math.round(ms) * 1000));
+
+/** `GET /api/v5/public/instruments`: the fields that are read; others stay in the raw answer. */
+const instrument = z.looseObject({
+  instId: z.string(),
+  baseCcy: text,
+  quoteCcy: text,
+  settleCcy: text,
+  uly: text,
+  ctType: text,
+  ctVal: decimal,
+  ctMult: decimal,
+  tickSz: decimal,
+  lotSz: decimal,
+  state: text,
+  listTime: time,
+  expTime: time,
+});
+
+const envelope = z.object({
+  code: z.string(),
+  msg: z.string().nullish(),
+  data: z.array(z.unknown()).nullish(),
+});
+
+/**
+ * The unified symbol: base and quote joined, `-SWAP` left out, anything else behind `_`.
+ *
+ * BTC-USDT-SWAP, and its index BTC-USDT, is BTCUSDT; BTC-USDT-240329 is BTCUSDT_240329;
+ * BTC-USD_UM_XPERP-310404 is BTCUSD_UM_XPERP_310404.
+ */
+export function normalizeSymbol(instrument: string): string {
+  const [base = "", quote = "", ...rest] = instrument.split("-");
+  if (rest.at(-1) === "SWAP") rest.pop();
+  return [base + quote, ...rest].join("_");
+}
+
+/** Id of the index of a derivative: BTC-USDT for BTC-USDT-SWAP, BTC-USD for BTC-USD_UM_XPERP-310404; null for a spot pair. */
+export function indexOf(instrument: string): string | null {
+  const [base = "", quote = "", ...rest] = instrument.split("-");
+  return rest.length === 0 ? null : `${base}-${quote.replace(/_.*$/, "")}`;
+}
+
+/**
+ * Reads the list of swaps.
+ *
+ * @throws Error with OKX's own words, or that says what was unexpected
+ */
+export async function fetchOkxInstruments(get: (path: string) => Promise<unknown>): Promise<Instrument[]> {
+  const answer = envelope.safeParse(await get(PATH));
+  if (!answer.success) throw new Error(`${PATH} has an unexpected shape: ${z.prettifyError(answer.error)}`);
+  const { code, msg, data } = answer.data;
+  if (code !== OK) throw new Error(`${PATH} answered: ${msg || "no message"} (code ${code})`);
+  const list = z.array(instrument).safeParse(data);
+  if (!list.success) throw new Error(`${PATH} has an unexpected shape: ${z.prettifyError(list.error)}`);
+  return list.data.flatMap((one, index) => (one.instId === "" ? [] : toInstrument(one, data?.[index])));
+}
+
+function toInstrument(one: z.infer<typeof instrument>, raw: unknown): Instrument {
+  const [base, quote] = (one.uly ?? indexOf(one.instId) ?? one.instId).split("-");
+  return {
+    instrument: one.instId,
+    symbol: normalizeSymbol(one.instId),
+    base: one.baseCcy ?? base ?? null,
+    quote: one.quoteCcy ?? quote ?? null,
+    settle: one.settleCcy,
+    contractType: one.ctType,
+    contractSize: one.ctVal,
+    contractMultiplier: one.ctMult,
+    priceMultiplier: priceMultiplierOf(base ?? ""),
+    tickSize: one.tickSz,
+    lotSize: one.lotSz,
+    status: one.state ?? "",
+    listed: one.listTime,
+    delisting: one.expTime,
+    raw,
+    recordable: one.settleCcy === "USDT" && one.ctType === "linear" && one.state === "live",
+  };
+}

@@ -1,0 +1,111 @@
+import { join } from "node:path";
+import type { Settings } from "../config/schema.ts";
+import type { Logger } from "../status/log.ts";
+import { type FolderLock, lockFolder, openFolder } from "../storage/folder.ts";
+import { newRun } from "../storage/names.ts";
+import { CaptureThread, writerOptions } from "./capture-thread.ts";
+import { Discovery } from "./discovery.ts";
+import { IngestThread } from "./ingest-thread.ts";
+import { logNotice } from "./notices.ts";
+import { VERSION } from "./version.ts";
+
+/**
+ * Raw frames only: connects and subscribes as the recorder does and keeps every frame. Frames are decoded to
+ * answer the exchange and to notice what cannot be decoded; the rows go nowhere.
+ */
+export class Capturer {
+  readonly run: string;
+  readonly #settings: Settings;
+  readonly #log: Logger;
+  readonly #lock: FolderLock;
+  readonly #capture: CaptureThread;
+  readonly #ingest: IngestThread;
+  readonly #discovery: Discovery;
+  readonly #died = Promise.withResolvers<string>();
+
+  private constructor(options: {
+    settings: Settings;
+    log: Logger;
+    run: string;
+    root: string;
+    lock: FolderLock;
+  }) {
+    const { settings, log, run, root, lock } = options;
+    this.run = run;
+    this.#settings = settings;
+    this.#log = log;
+    this.#lock = lock;
+    this.#capture = new CaptureThread(writerOptions(settings, root, run), log);
+    void this.#capture.died.then((why) => this.#died.resolve(`the writer of raw frames died: ${why}`));
+    this.#ingest = new IngestThread(
+      {
+        connectionCounter: new SharedArrayBuffer(4),
+        publishBatch: settings.ingest.publish_batch,
+        quarantineInFlight: settings.quarantine.in_flight,
+        raw: { port: this.#capture.port, inFlight: settings.raw.in_flight, only: true },
+      },
+      {
+        notice: (notice) => logNotice(log, notice),
+        gaps: (gaps, notNamed) => {
+          for (const { exchange, stream, instrument, firstId, lastId } of gaps) {
+            log.warn("gap", { exchange, stream, instrument, first_id: firstId, last_id: lastId });
+          }
+          if (notNamed > 0) log.error("gaps_not_named", { count: notNamed });
+        },
+        instrumentsChanged: (exchange) => this.#discovery.announced(exchange),
+        quarantine: ({ exchange, connection, reason, frame }) => {
+          // The frame itself is in the capture.
+          log.warn("frame_undecodable", { exchange, connection, reason, bytes: frame.length });
+          return Promise.resolve();
+        },
+        died: (why) => this.#died.resolve(`the ingest worker died: ${why}`),
+      },
+    );
+    this.#discovery = new Discovery({
+      settings,
+      log,
+      ringsOf: () => [],
+      events: { read: () => Promise.resolve(), wanted: (job) => this.#ingest.apply(job) },
+    });
+  }
+
+  /**
+   * Opens the data folder and starts. Exchanges that cannot be reached are tried for ever.
+   *
+   * @throws FolderError when the data folder cannot be used.
+   */
+  static async start(settings: Settings, log: Logger): Promise<Capturer> {
+    const folder = openFolder(settings.data);
+    const run = newRun(settings.instance, Date.now() * 1000);
+    const lock = lockFolder(folder, run);
+    const root = join(folder.root, "raw");
+    const capturer = new Capturer({ settings, log, run, root, lock });
+    const { exchanges, streams } = settings.record;
+    const pid = process.pid;
+    log.info("collector_start", { run, version: VERSION, pid, data: root, exchanges, streams, raw: "only" });
+    await capturer.#capture.ready;
+    capturer.#capture.follow(capturer.#ingest);
+    capturer.#discovery.start();
+    return capturer;
+  }
+
+  /** Resolves with the reason when a thread has died: nothing can be captured any more. */
+  get died(): Promise<string> {
+    return this.#died.promise;
+  }
+
+  /** Closes the sockets and the files. @returns the exit code: 1 when frames are unaccounted for */
+  async stop(): Promise<number> {
+    const { timeout } = this.#settings.stop;
+    this.#discovery.stop();
+    await this.#ingest.stop(timeout);
+    const summary = await this.#capture.stop(timeout);
+    this.#lock.release();
+    const frames = this.#ingest.exchanges.reduce((sum, one) => sum + one.frames, 0);
+    const well = summary.unaccounted === 0 && frames === summary.frames;
+    const fields = { run: this.run, received: frames, ...summary };
+    if (well) this.#log.info("collector_stop", fields);
+    else this.#log.error("collector_stop", fields);
+    return well ? 0 : 1;
+  }
+}

@@ -1,0 +1,334 @@
+/** One connection against a real WebSocket server on loopback. */
+import { afterEach, beforeEach, describe, expect, type Mock, spyOn, test } from "bun:test";
+import { binance } from "../../src/exchanges/binance.ts";
+import { Connection, type ConnectionBounds } from "../../src/exchanges/connection.ts";
+import { Collector } from "../../src/exchanges/decoding/collector.ts";
+import { SymbolTable } from "../../src/exchanges/decoding/symbols.ts";
+import { until } from "../lib/until.ts";
+import { deafServer, ExchangeServer } from "./exchange-server.ts";
+
+const BOUNDS: ConnectionBounds = { handshakeTimeout: 150, backoffMin: 4, backoffMax: 64, ackTimeout: 10_000 };
+const ROUTE = "/market/stream";
+const CHANNELS = ["btcusdt@aggTrade"];
+
+const trade = (id: number) =>
+  `{"stream":"btcusdt@aggTrade","data":{"e":"aggTrade","E":1791300000000,"a":${id},"s":"BTCUSDT","p":"1.5",` +
+  `"q":"2","f":1,"l":1,"T":1791300000000,"m":true}}`;
+
+interface Closed {
+  number: number;
+  code: number | null;
+  reason: string;
+  retryIn: number | null;
+}
+
+/** A connection with everything it reports. */
+function connect(url: string, bounds: Partial<ConnectionBounds> = {}) {
+  const symbols = new SymbolTable();
+  symbols.add("BTCUSDT", 0);
+  const collector = new Collector(binance, symbols);
+  const seen = {
+    opened: [] as number[],
+    closed: [] as Closed[],
+    decoded: [] as number[],
+    undecodable: [] as { text: string; local: number; reason: string }[],
+    refused: [] as { channels: string[]; error: string }[],
+    instrumentsChanged: 0,
+  };
+  let number = 100;
+  let local = 5_000_000;
+  const connection = new Connection({
+    exchange: binance,
+    wsUrl: url,
+    plan: { route: ROUTE, channels: CHANNELS },
+    decoder: binance.createDecoder({
+      symbols,
+      writers: collector.writers,
+      counters: { fallback: 0, inexact: 0, oversized: 0 },
+    }),
+    bounds: { ...BOUNDS, ...bounds },
+    events: {
+      nextNumber: () => number++,
+      now: () => local++,
+      opened: (one) => seen.opened.push(one.number),
+      closed: (one, why) => seen.closed.push({ number: one.number, ...why }),
+      decoded: (_, at) => seen.decoded.push(at),
+      instrumentsChanged: () => seen.instrumentsChanged++,
+      undecodable: (_, frame, at, reason) =>
+        seen.undecodable.push({ text: Buffer.from(frame).toString(), local: at, reason }),
+      refused: (_, channels, error) => seen.refused.push({ channels: [...channels], error }),
+    },
+  });
+  return { connection, seen, collector };
+}
+
+let server: ExchangeServer;
+/** Delays are the whole step: what the back-off does can be read off exactly. */
+let jitter: Mock<() => number>;
+const running: Connection[] = [];
+
+function start(...args: Parameters<typeof connect>) {
+  const made = connect(...args);
+  running.push(made.connection);
+  made.connection.start();
+  return made;
+}
+
+beforeEach(() => {
+  server = new ExchangeServer();
+  jitter = spyOn(Math, "random").mockReturnValue(1 - 2 ** -53);
+});
+afterEach(async () => {
+  for (const connection of running.splice(0)) connection.stop();
+  jitter.mockRestore();
+  await server.stop();
+});
+
+describe("an open connection", () => {
+  test("goes to its route, subscribes, decodes, counts", async () => {
+    const { connection, seen, collector } = start(server.url);
+    await until(() => server.received.length === 1, "the subscribe message");
+    expect(server.attempts).toEqual([ROUTE]);
+    expect(JSON.parse(server.received[0])).toMatchObject({ method: "SUBSCRIBE", params: CHANNELS });
+    expect([connection.isOpen, connection.number, [...connection.channels]]).toEqual([true, 100, CHANNELS]);
+    const frames = [
+      '{"result":null,"id":1}',
+      trade(1),
+      trade(2),
+      '{"e":"kline","s":"BTCUSDT"}',
+      trade(3).replaceAll("BTCUSDT", "XRPUSDT"),
+      "what is this?",
+    ];
+    for (const frame of frames) server.send(frame);
+    await until(() => connection.counters.frames === frames.length, "all frames");
+    expect(connection.counters).toEqual({
+      frames: 6,
+      bytes: frames.join("").length,
+      control: 1,
+      ignored: 1,
+      unwanted: 1,
+      undecodable: 1,
+      reconnects: 0,
+    });
+    expect(collector.take().map(({ id }) => id)).toEqual(["1", "2"]);
+    // The time of each frame is taken once, frame by frame, in order.
+    expect(seen.decoded).toEqual([5_000_001, 5_000_002]);
+    expect(seen.undecodable).toEqual([{ text: "what is this?", local: 5_000_005, reason: "not JSON" }]);
+    expect([seen.opened, seen.closed, seen.refused]).toEqual([[100], [], []]);
+  });
+
+  test("an error of the exchange is told with the channels it is about", async () => {
+    const { seen } = start(server.url);
+    await until(() => server.received.length === 1, "the subscribe message");
+    const { id } = JSON.parse(server.received[0]) as { id: number };
+    server.send(JSON.stringify({ error: { code: -1121, msg: "Invalid symbol." }, id }));
+    await until(() => seen.refused.length === 1, "the refusal");
+    expect(seen.refused).toEqual([{ channels: CHANNELS, error: "Invalid symbol. (code -1121)" }]);
+  });
+
+  test("an announcement of instruments is passed on", async () => {
+    const { connection, seen } = start(server.url);
+    await until(() => server.sockets.size === 1 && connection.isOpen, "the socket");
+    server.send('{"stream":"!contractInfo","data":{"e":"contractInfo","E":1791300000000,"s":"NEWUSDT"}}');
+    await until(() => seen.instrumentsChanged === 1, "the announcement");
+    expect(connection.counters).toMatchObject({ frames: 1, control: 1, undecodable: 0 });
+  });
+
+  test("frames of many bytes and frames in binary form are frames", async () => {
+    const { connection, collector } = start(server.url);
+    await until(() => server.sockets.size === 1 && connection.isOpen, "the socket");
+    const large = trade(7).replace('"m":true', `"m":true,"x":"${"y".repeat(300_000)}"`);
+    server.send(large);
+    for (const socket of server.sockets) socket.send(Buffer.from(trade(8)));
+    await until(() => connection.counters.frames === 2, "both frames");
+    expect(collector.take().map(({ id }) => id)).toEqual(["7", "8"]);
+  });
+});
+
+describe("a connection that ends is opened again", () => {
+  test("after a clean close (1000), with a delay, and subscribes anew", async () => {
+    const { connection, seen } = start(server.url);
+    await until(() => server.received.length === 1, "the first subscribe message");
+    for (const socket of server.sockets) socket.close(1000, "bye");
+    await until(() => server.received.length === 2, "the second subscribe message");
+    expect(seen.closed).toEqual([{ number: 100, code: 1000, reason: "bye", retryIn: BOUNDS.backoffMin }]);
+    expect(seen.opened).toEqual([100, 101]);
+    expect(connection.counters.reconnects).toBe(1);
+    const [first, second] = server.received.map(
+      (text) => JSON.parse(text) as { id: number; params: string[] },
+    );
+    expect(second.params).toEqual(CHANNELS);
+    expect(second.id).not.toBe(first.id);
+  });
+
+  test("after the other side is gone without a word", async () => {
+    const { seen } = start(server.url);
+    await until(() => server.sockets.size === 1 && seen.opened.length === 1, "the first socket");
+    for (const socket of server.sockets) socket.terminate();
+    await until(() => seen.opened.length === 2, "the second socket");
+    expect(seen.closed.length).toBe(1);
+    expect(seen.closed[0]).toMatchObject({ code: 1006, retryIn: BOUNDS.backoffMin });
+  });
+
+  for (const [status, name] of [
+    [503, "unavailable"],
+    [429, "too many requests"],
+    [418, "banned"],
+    [404, "not found"],
+    [200, "not a WebSocket at all"],
+  ] as const) {
+    test(`after a refused upgrade: ${status}, ${name}; one attempt is one failure`, async () => {
+      server.reactions = [{ kind: "refuse", status }, { kind: "refuse", status }, { kind: "accept" }];
+      const { connection, seen } = start(server.url);
+      await until(() => seen.opened.length === 1, "the third attempt");
+      // Bun announces a refusal more than once, the last time when the handshake times out.
+      await Bun.sleep(BOUNDS.handshakeTimeout + 100);
+      expect(server.attempts.length).toBe(3);
+      expect(seen.closed.map(({ retryIn }) => retryIn)).toEqual([4, 8]);
+      for (const { reason, code } of seen.closed) {
+        expect(reason).toContain(String(status));
+        expect(code).toBeNull();
+      }
+      expect([connection.isOpen, connection.number, connection.counters.reconnects]).toEqual([true, 100, 0]);
+    });
+  }
+
+  test("not before the time that the server asks for", async () => {
+    server.reactions = [{ kind: "refuse", status: 429, headers: { "Retry-After": "7" } }];
+    const { connection, seen } = start(server.url);
+    await until(() => seen.closed.length === 1, "the refusal");
+    expect(seen.closed[0].retryIn).toBe(7000);
+    connection.stop();
+  });
+
+  test("Retry-After as a date, as nonsense, and beyond what a timer can hold", async () => {
+    const retry = async (header: string): Promise<number> => {
+      server.reactions = [{ kind: "refuse", status: 503, headers: { "Retry-After": header } }];
+      const { connection, seen } = start(server.url);
+      await until(() => seen.closed.length === 1, "the refusal");
+      connection.stop();
+      return seen.closed[0].retryIn ?? Number.NaN;
+    };
+    const inAMinute = await retry(new Date(Date.now() + 60_000).toUTCString());
+    expect(inAMinute).toBeGreaterThan(50_000);
+    expect(inAMinute).toBeLessThanOrEqual(60_000);
+    for (const header of ["soon", "-5", "Fri, 01 Jan 2021 00:00:00 GMT"]) {
+      expect(await retry(header)).toBe(BOUNDS.backoffMin);
+    }
+    // A timer above 2^31 ms fires at once: that would be the opposite of waiting.
+    for (const header of ["99999999", "1e300", "Fri, 31 Dec 2999 00:00:00 GMT"]) {
+      const delay = await retry(header);
+      expect(delay).toBeGreaterThan(60_000);
+      expect(delay).toBeLessThan(2 ** 31);
+    }
+  });
+
+  test("after a handshake that nobody answers", async () => {
+    const deaf = await deafServer();
+    try {
+      const { seen } = start(deaf.url, { handshakeTimeout: 60 });
+      await until(() => seen.closed.length === 3, "three handshakes given up");
+      expect(seen.opened).toEqual([]);
+      expect(seen.closed.map(({ retryIn }) => retryIn)).toEqual([4, 8, 16]);
+      expect(deaf.attempts()).toBeGreaterThanOrEqual(3);
+    } finally {
+      for (const connection of running.splice(0)) connection.stop();
+      deaf.stop();
+    }
+  });
+
+  test("after nobody listens", async () => {
+    const { url } = server;
+    await server.stop();
+    const { seen } = start(url);
+    await until(() => seen.closed.length === 4, "four attempts");
+    expect(seen.closed.map(({ retryIn }) => retryIn)).toEqual([4, 8, 16, 32]);
+    for (const { reason } of seen.closed) expect(reason).not.toBe("");
+  });
+});
+
+describe("back-off", () => {
+  test("goes on growing while connections open and die without data, acks are no data", async () => {
+    server.onOpen = (socket) => {
+      socket.send('{"result":null,"id":1}');
+      socket.send('{"e":"kline","s":"BTCUSDT"}');
+      socket.close(1000);
+    };
+    const { connection, seen } = start(server.url);
+    await until(() => seen.closed.length === 7, "seven connections");
+    connection.stop();
+    expect(seen.opened.length).toBe(7);
+    expect(seen.closed.map(({ retryIn }) => retryIn)).toEqual([4, 8, 16, 32, 64, 64, 64]);
+    expect(connection.counters.control).toBeGreaterThanOrEqual(6);
+  });
+
+  test("begins anew after data", async () => {
+    let opened = 0;
+    server.onOpen = (socket) => {
+      if (++opened === 4) socket.send(trade(1));
+      socket.close(1000);
+    };
+    const { connection, seen } = start(server.url);
+    await until(() => seen.closed.length === 6, "six connections");
+    connection.stop();
+    expect(seen.closed.map(({ retryIn }) => retryIn)).toEqual([4, 8, 16, 4, 8, 16]);
+  });
+});
+
+describe("stop", () => {
+  test("closes with 1000 and opens nothing more; frames after it are not received", async () => {
+    const { connection, seen, collector } = start(server.url);
+    await until(() => server.sockets.size === 1 && connection.isOpen, "the socket");
+    server.send(trade(1));
+    await until(() => connection.counters.frames === 1, "a frame");
+    connection.stop();
+    server.send(trade(2));
+    expect(connection.isOpen).toBe(false);
+    expect(seen.closed).toEqual([{ number: 100, code: 1000, reason: "stopped by us", retryIn: null }]);
+    await until(() => server.sockets.size === 0, "the server's end to close");
+    await Bun.sleep(100);
+    expect(connection.counters.frames).toBe(1);
+    expect(collector.take().length).toBe(1);
+    expect([server.attempts.length, seen.closed.length]).toEqual([1, 1]);
+    connection.stop();
+    expect(seen.closed.length).toBe(1);
+  });
+
+  test("while it connects: no socket stays behind, nothing is reported open", async () => {
+    for (const wait of [0, 0, 1, 2, 4]) {
+      const { connection, seen } = start(server.url);
+      if (wait > 0) await Bun.sleep(wait);
+      const wasOpen = connection.isOpen;
+      connection.stop();
+      await Bun.sleep(80);
+      expect(server.sockets.size).toBe(0);
+      expect(connection.isOpen).toBe(false);
+      expect(seen.opened.length).toBe(wasOpen ? 1 : 0);
+      expect(seen.closed.map(({ retryIn }) => retryIn)).toEqual([null]);
+    }
+  });
+
+  test("while a handshake is not answered", async () => {
+    const deaf = await deafServer();
+    try {
+      const { connection, seen } = start(deaf.url, { handshakeTimeout: 60 });
+      await until(() => deaf.attempts() === 1, "the attempt");
+      connection.stop();
+      await Bun.sleep(150);
+      expect(seen.closed.map(({ retryIn }) => retryIn)).toEqual([null]);
+      expect(deaf.attempts()).toBe(1);
+    } finally {
+      deaf.stop();
+    }
+  });
+
+  test("while it waits for the next attempt", async () => {
+    server.reactions = [{ kind: "refuse", status: 503 }];
+    const { connection, seen } = start(server.url, { backoffMin: 60, backoffMax: 60 });
+    await until(() => seen.closed.length === 1, "the refusal");
+    connection.stop();
+    await Bun.sleep(200);
+    expect(server.attempts.length).toBe(1);
+    expect(seen.closed.length).toBe(1);
+  });
+});

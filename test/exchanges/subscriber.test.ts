@@ -1,0 +1,268 @@
+import { afterEach, beforeEach, describe, expect, jest, test } from "bun:test";
+import { binance } from "../../src/exchanges/binance.ts";
+import type { Answer, Exchange, Limits } from "../../src/exchanges/exchange.ts";
+import { Subscriber } from "../../src/exchanges/subscriber.ts";
+
+const ACK_TIMEOUT = 5000;
+/** ms between two messages at five a second. */
+const PACE = 200;
+const ASKED_MAX = 5;
+
+interface Sent {
+  at: number;
+  method: string;
+  params: string[];
+  id: number;
+}
+
+/** A subscriber on a socket that is a list; time is Bun's fake timers. */
+function bench(channels: readonly string[], limits: Partial<Limits> = {}) {
+  const exchange: Exchange = { ...binance, limits: { ...binance.limits, ...limits } };
+  const sent: Sent[] = [];
+  const refused: { channels: string[]; error: string }[] = [];
+  const subscriber = new Subscriber({
+    exchange,
+    channels,
+    ackTimeout: ACK_TIMEOUT,
+    send: (message) => sent.push({ at: performance.now(), ...(JSON.parse(message) as Omit<Sent, "at">) }),
+    refused: (list, error) => refused.push({ channels: [...list], error }),
+  });
+  const answer = (id: number | null, error: string | null = null, named: string[] = []) =>
+    subscriber.answered({ id, channels: named, error } satisfies Answer);
+  return { subscriber, sent, refused, answer };
+}
+
+const names = (count: number, prefix = "c") => Array.from({ length: count }, (_, i) => `${prefix}${i}`);
+const pass = (ms: number) => jest.advanceTimersByTime(ms);
+
+beforeEach(() => {
+  jest.useFakeTimers();
+});
+afterEach(() => {
+  jest.useRealTimers();
+});
+
+describe("asking", () => {
+  test("all channels once, at most so many a message, the first at once", () => {
+    const { subscriber, sent } = bench(names(450));
+    subscriber.start();
+    expect(sent.length).toBe(1);
+    pass(2000);
+    expect(sent.map(({ params }) => params.length)).toEqual([100, 100, 100, 100, 50]);
+    expect(sent.flatMap(({ params }) => params)).toEqual(names(450));
+    expect(new Set(sent.map(({ id }) => id)).size).toBe(5);
+    expect(sent.every(({ method }) => method === "SUBSCRIBE")).toBe(true);
+    subscriber.stop();
+  });
+
+  test("never two messages closer than the pace, whatever happens meanwhile", () => {
+    const { subscriber, sent, answer } = bench(names(1000));
+    subscriber.start();
+    for (let step = 0; step < 600; step++) {
+      pass(37);
+      const last = sent.at(-1);
+      if (step % 3 === 0 && last !== undefined) answer(last.id, step % 9 === 0 ? "busy" : null);
+      if (step % 50 === 0) subscriber.update([`new${step}`], [`c${step}`]);
+    }
+    expect(sent.length).toBeGreaterThan(20);
+    for (let i = 1; i < sent.length; i++) expect(sent[i].at - sent[i - 1].at).toBeGreaterThanOrEqual(PACE);
+    subscriber.stop();
+  });
+
+  test("after all answers it is quiet for ever, and holds no timer", () => {
+    const { subscriber, sent, refused, answer } = bench(names(150));
+    subscriber.start();
+    pass(PACE);
+    for (const { id } of [...sent]) answer(id);
+    pass(PACE * 2);
+    expect(jest.getTimerCount()).toBe(0);
+    pass(ACK_TIMEOUT * 20);
+    expect(sent.length).toBe(2);
+    expect(refused).toEqual([]);
+  });
+
+  test("no channels, no message", () => {
+    const { subscriber, sent } = bench([]);
+    subscriber.start();
+    pass(60_000);
+    expect([sent.length, jest.getTimerCount()]).toEqual([0, 0]);
+  });
+});
+
+describe("answers that do not come", () => {
+  test("are asked for again, only those, under a new number", () => {
+    const { subscriber, sent, refused, answer } = bench(names(200));
+    subscriber.start();
+    pass(PACE);
+    answer(sent[0].id);
+    pass(ACK_TIMEOUT + 2 * PACE);
+    expect(sent.length).toBe(3);
+    expect(sent[2].params).toEqual(names(200).slice(100));
+    expect(sent[2].id).not.toBe(sent[1].id);
+    answer(sent[2].id);
+    pass(ACK_TIMEOUT * 10);
+    expect(sent.length).toBe(3);
+    expect(refused).toEqual([]);
+  });
+
+  test("are given up after a bound, with the channels named", () => {
+    const { subscriber, sent, refused } = bench(names(3));
+    subscriber.start();
+    pass(ACK_TIMEOUT * 30);
+    expect(sent.length).toBe(ASKED_MAX);
+    expect(refused).toEqual([{ channels: names(3), error: `no answer after ${ASKED_MAX} attempts` }]);
+    expect(jest.getTimerCount()).toBe(0);
+  });
+
+  test("a late answer to an older message, or to none of ours, harms nothing", () => {
+    const { subscriber, sent, refused, answer } = bench(names(2));
+    subscriber.start();
+    pass(ACK_TIMEOUT + 2 * PACE);
+    expect(sent.length).toBe(2);
+    answer(sent[0].id);
+    answer(4711);
+    answer(null);
+    answer(sent[1].id);
+    answer(sent[1].id);
+    pass(ACK_TIMEOUT * 10);
+    expect(sent.length).toBe(2);
+    expect(refused).toEqual([]);
+  });
+});
+
+describe("refusals", () => {
+  test("without a number or a channel are passed on in the exchange's words", () => {
+    const { subscriber, refused, answer } = bench(names(2));
+    subscriber.start();
+    answer(null, "Too many requests (code -1003)");
+    expect(refused).toEqual([{ channels: [], error: "Too many requests (code -1003)" }]);
+    subscriber.stop();
+  });
+
+  test("of one channel name it and do not come again", () => {
+    const { subscriber, sent, refused, answer } = bench(["bad"]);
+    subscriber.start();
+    answer(sent[0].id, "Invalid symbol. (code -1121)");
+    pass(ACK_TIMEOUT * 10);
+    expect(sent.length).toBe(1);
+    expect(refused).toEqual([{ channels: ["bad"], error: "Invalid symbol. (code -1121)" }]);
+  });
+
+  test("of a whole message: the bad channel is found by halves, all others get subscribed", () => {
+    const channels = [...names(41), "bad", ...names(58, "d")];
+    const { subscriber, sent, refused, answer } = bench(channels);
+    const subscribed = new Set<string>();
+    subscriber.start();
+    for (let answered = 0; answered < sent.length; answered++) {
+      const { id, params } = sent[answered];
+      if (params.includes("bad")) answer(id, "Invalid symbol");
+      else {
+        for (const channel of params) subscribed.add(channel);
+        answer(id);
+      }
+      pass(PACE);
+    }
+    expect(refused).toEqual([{ channels: ["bad"], error: "Invalid symbol" }]);
+    expect([...subscribed].sort()).toEqual(channels.filter((channel) => channel !== "bad").sort());
+    expect(sent.length).toBeLessThanOrEqual(2 * Math.ceil(Math.log2(100)) + 2);
+    pass(PACE * 2);
+    expect(jest.getTimerCount()).toBe(0);
+  });
+
+  test("that name a bad channel: the rest is asked for without it", () => {
+    const { subscriber, sent, refused, answer } = bench(["a", "bad", "b"]);
+    subscriber.start();
+    answer(sent[0].id, "no such channel", ["bad"]);
+    pass(PACE);
+    expect(refused).toEqual([{ channels: ["bad"], error: "no such channel" }]);
+    expect(sent.at(-1)?.params).toEqual(["a", "b"]);
+    subscriber.stop();
+  });
+
+  test("that name a channel nobody asked for do not make it ask for ever", () => {
+    const { subscriber, sent, answer } = bench(names(8));
+    subscriber.start();
+    for (let answered = 0; answered < sent.length && answered < 200; answered++) {
+      answer(sent[answered].id, "no such channel", ["C0"]);
+      pass(PACE);
+    }
+    pass(ACK_TIMEOUT * 20);
+    expect(sent.length).toBeLessThan(60);
+    expect(jest.getTimerCount()).toBe(0);
+  });
+
+  test("where each channel is answered by itself: what is not named is waited for", () => {
+    const { subscriber, sent, refused, answer } = bench(["a", "bad", "b"], { failsWhole: false });
+    subscriber.start();
+    answer(null, null, ["a"]);
+    answer(null, "no such channel", ["bad"]);
+    pass(ACK_TIMEOUT + 2 * PACE);
+    expect(sent.map(({ params }) => params)).toEqual([["a", "bad", "b"], ["b"]]);
+    answer(null, null, ["b"]);
+    pass(ACK_TIMEOUT * 10);
+    expect(sent.length).toBe(2);
+    expect(refused).toEqual([{ channels: ["bad"], error: "no such channel" }]);
+  });
+});
+
+describe("life of a socket", () => {
+  test("stop ends all asking; start on the next socket asks for everything anew", () => {
+    const { subscriber, sent, refused, answer } = bench(names(150));
+    subscriber.start();
+    subscriber.stop();
+    pass(ACK_TIMEOUT * 10);
+    expect([sent.length, refused.length, jest.getTimerCount()]).toEqual([1, 0, 0]);
+    const old = sent[0].id;
+    sent.length = 0;
+    subscriber.start();
+    pass(PACE);
+    expect(sent.flatMap(({ params }) => params)).toEqual(names(150));
+    // The ack of the old socket's message must not count for the new one.
+    expect(sent.map(({ id }) => id)).not.toContain(old);
+    answer(old);
+    pass(ACK_TIMEOUT + 3 * PACE);
+    expect(sent.length).toBeGreaterThan(2);
+    subscriber.stop();
+  });
+
+  test("update takes up and gives up channels without touching the rest", () => {
+    const { subscriber, sent, answer } = bench(["a", "b"]);
+    subscriber.start();
+    answer(sent[0].id);
+    pass(PACE * 3);
+    subscriber.update(["c"], ["a"]);
+    pass(PACE * 3);
+    expect(sent.slice(1).map(({ method, params }) => ({ method, params }))).toEqual([
+      { method: "UNSUBSCRIBE", params: ["a"] },
+      { method: "SUBSCRIBE", params: ["c"] },
+    ]);
+    expect([...subscriber.channels].sort()).toEqual(["b", "c"]);
+    subscriber.stop();
+    sent.length = 0;
+    subscriber.start();
+    expect(sent[0].params.sort()).toEqual(["b", "c"]);
+    subscriber.stop();
+  });
+
+  test("what is given up before its answer came is not asked for again", () => {
+    const { subscriber, sent, refused } = bench(["a", "b"]);
+    subscriber.start();
+    subscriber.update([], ["a"]);
+    pass(ACK_TIMEOUT + 3 * PACE);
+    expect(sent.filter(({ method }) => method === "SUBSCRIBE").at(-1)?.params).toEqual(["b"]);
+    subscriber.update([], ["b"]);
+    pass(ACK_TIMEOUT * 30);
+    expect(refused).toEqual([]);
+    expect(jest.getTimerCount()).toBe(0);
+  });
+
+  test("an update while there is no socket is taken up by the next start", () => {
+    const { subscriber, sent } = bench(["a"]);
+    subscriber.update(["b"], ["a"]);
+    pass(1000);
+    expect(sent).toEqual([]);
+    subscriber.start();
+    expect(sent[0].params).toEqual(["b"]);
+    subscriber.stop();
+  });
+});

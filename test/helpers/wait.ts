@@ -1,0 +1,41 @@
+/** Far above what anything here takes: a wait that ends this way has failed. */
+export const DEADLINE = 15_000;
+
+/**
+ * Probes until there is an answer (anything but undefined and false); fails naming what it waited for.
+ *
+ * @param state what to add to the message of a failure, such as the output of a process
+ */
+export async function waitFor<T>(
+  what: string,
+  probe: () => Promise<T | undefined | false> | T | undefined | false,
+  { timeout = DEADLINE, every = 10, state = () => "" } = {},
+): Promise<T> {
+  const deadline = performance.now() + timeout;
+  for (;;) {
+    const answer = await probe();
+    if (answer !== undefined && answer !== false) return answer;
+    if (performance.now() > deadline) throw new Error(`waited ${timeout} ms in vain for: ${what}\n${state()}`);
+    await Bun.sleep(every);
+  }
+}
+
+/** A promise that must settle in time; fails naming what it waited for. */
+export async function within<T>(
+  what: string,
+  promise: Promise<T>,
+  { timeout = DEADLINE, state = () => "" } = {},
+): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(
+      () => reject(new Error(`waited ${timeout} ms in vain for: ${what}\n${state()}`)),
+      timeout,
+    );
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

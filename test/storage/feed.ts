@@ -1,0 +1,141 @@
+/** A ring with a producer, and a Drain over it with a real DuckDB and real files. */
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { LAYOUTS, SYMBOL } from "../../src/events/layout.ts";
+import { STREAM_NAMES, type Stream } from "../../src/events/streams.ts";
+import { createRing, readRing, type RingReading, viewsOf } from "../../src/ring/memory.ts";
+import { RingProducer } from "../../src/ring/producer.ts";
+import { Drain, type DrainOptions, type FinishedFile, type RingSpec } from "../../src/storage/drain.ts";
+import type { SealBounds } from "../../src/storage/seal-policy.ts";
+import { lakeFile, type LakeFile } from "../helpers/audit.ts";
+import type { LakeValue } from "../helpers/lake.ts";
+
+const utf8 = new TextEncoder();
+const SIDES = ["buy", "sell"];
+
+/** Values of an event by column, as they are read back from the lake; a column that is missing is NULL. */
+export type EventValues = Readonly<Record<string, LakeValue>>;
+
+/** The writing side of one stream's ring. */
+export class Feed {
+  readonly spec: RingSpec;
+  readonly #producer: RingProducer;
+
+  constructor(
+    readonly stream: Stream,
+    { ring = 0, capacity = 4096 }: { ring?: number; capacity?: number } = {},
+  ) {
+    const { numbers, texts, seq } = LAYOUTS[stream];
+    const handle = createRing({ capacity, numbers: numbers.length, texts: texts.length });
+    this.spec = { ring, exchange: "binance", stream, handle };
+    this.#producer = new RingProducer(handle, seq);
+  }
+
+  /** Stages an event; `symbol` is its number. */
+  push(symbol: number, local: number, values: EventValues = {}): boolean {
+    const { numbers, texts } = LAYOUTS[this.stream];
+    const { row } = this.#producer;
+    const given: Record<string, LakeValue> = { ...values, local_timestamp: local };
+    numbers.forEach((name, slot) => {
+      const value = given[name] ?? null;
+      row.numbers[slot] = value === null ? Number.NaN : name === "side" ? SIDES.indexOf(String(value)) + 1 : Number(value);
+    });
+    row.numbers[SYMBOL] = symbol;
+    texts.forEach((name, slot) => {
+      const text = given[name] ?? null;
+      if (text === null) return row.clearText(slot);
+      const bytes = utf8.encode(String(text));
+      if (!row.setText(slot, bytes, 0, bytes.length)) throw new Error(`${name} is too long: ${text}`);
+    });
+    return this.#producer.commit();
+  }
+
+  publish(): void {
+    this.#producer.publish();
+  }
+
+  get reading(): RingReading {
+    return readRing(this.spec.handle, viewsOf(this.spec.handle));
+  }
+}
+
+/** Bounds that no test reaches by chance. */
+const WIDE: SealBounds = { rows: 1_000_000, bytes: 2 ** 30, interval: 3_600_000 };
+
+/** A drain that is being tested, with what it told. */
+export class TestDrain {
+  readonly finished: FinishedFile[] = [];
+  readonly failures: { segment: string; error: string; retryIn: number }[] = [];
+  recoveries = 0;
+  private constructor(
+    readonly outbox: string,
+    readonly drain: Drain,
+    readonly feeds: readonly Feed[],
+  ) {}
+
+  static async open(
+    folder: string,
+    feeds: readonly Feed[],
+    { seal = {}, ...options }: Partial<Omit<DrainOptions, "seal">> & { seal?: Partial<SealBounds> } = {},
+  ): Promise<TestDrain> {
+    const outbox = join(folder, `outbox-${crypto.randomUUID().slice(0, 8)}`);
+    mkdirSync(outbox);
+    const bounds = { ...WIDE, ...seal };
+    const box: { test?: TestDrain } = {};
+    const drain = await Drain.open(
+      {
+        run: "test-1795132800000000-abcd",
+        version: (await import("../../src/recorder/version.ts")).VERSION,
+        rings: feeds.map(({ spec }) => spec),
+        outbox,
+        seal: Object.fromEntries(STREAM_NAMES.map((stream) => [stream, bounds])) as DrainOptions["seal"],
+        datasetSeal: bounds,
+        firstDatasetRing: feeds.length,
+        minGap: 0,
+        maxOpenRows: 1_000_000,
+        memoryLimit: 192 * 2 ** 20,
+        threads: 2,
+        retryMax: 1000,
+        ...options,
+      },
+      {
+        fileFinished: (file) => box.test?.finished.push(file),
+        copyFailed: ({ stream, key }, error, retryIn) =>
+          box.test?.failures.push({ segment: `${stream}/${key.ring}/${key.n}`, error, retryIn }),
+        copyRecovered: () => {
+          if (box.test !== undefined) box.test.recoveries++;
+        },
+      },
+    );
+    box.test = new TestDrain(outbox, drain, feeds);
+    return box.test;
+  }
+
+  /** Makes symbols known, numbered from `first` in the order given. */
+  symbols(names: readonly string[], first = 0): Promise<void> {
+    const specs = names.map((name, i) => ({ number: first + i, symbol: name, instrument: `${name}-X` }));
+    return this.drain.addSymbols("binance", specs);
+  }
+
+  /** Publishes what was pushed and drains until nothing is left in the rings. */
+  async drainAll(): Promise<void> {
+    for (const feed of this.feeds) feed.publish();
+    while ((await this.drain.step()) > 0);
+  }
+
+  /** Ends it; resolves to the rows that were lost. */
+  stop(timeout = 10_000): Promise<number> {
+    for (const feed of this.feeds) feed.publish();
+    return this.drain.stop(performance.now() + timeout);
+  }
+
+  /** The files it finished, in order, by what their keys say. */
+  get files(): LakeFile[] {
+    return this.finished.map(({ key, path }) => lakeFile(path, key));
+  }
+}
+
+/** Midnight (UTC) after tomorrow, µs: rows of days gone by would be sealed at once. */
+export function someMidnight(): number {
+  return (Math.floor(Date.now() / 86_400_000) + 2) * 86_400_000_000;
+}
