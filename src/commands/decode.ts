@@ -5,9 +5,27 @@ import { FRAME } from "../exchanges/decoding/decoder.ts";
 import { SymbolTable } from "../exchanges/decoding/symbols.ts";
 import { exchangeByName } from "../exchanges/exchanges.ts";
 import { lines } from "../lib/lines.ts";
+import { TornError, unpacked } from "../lib/zstd.ts";
 import type { Command } from "./command.ts";
 
-const captured = z.object({ dir: z.enum(["in", "out", "rest"]), raw: z.string() });
+const base = {
+  /** Receive time, µs. */
+  ts: z.number().nullish(),
+  dir: z.enum(["in", "out", "rest"]),
+  connection: z.number().nullish(),
+};
+const captured = z.union([
+  z.object({ ...base, raw: z.string() }),
+  z.object({ ...base, raw_base64: z.base64() }),
+]);
+
+/** A frame with what its capture says of it. */
+interface Frame {
+  readonly bytes: Uint8Array;
+  /** Receive time, µs; 0 where it is not known. */
+  readonly ts: number;
+  readonly connection: number;
+}
 
 /** Output is written in pieces of about this many characters. */
 const WRITE_SIZE = 64 * 1024;
@@ -21,8 +39,8 @@ export const command: Command<Options> = {
   name: "decode",
   summary: "Decodes frames from stdin to one event per line of JSON.",
   description:
-    'Reads one frame a line, either as the exchange sent it or as a capture keeps it ({"ts","dir","raw"}; ' +
-    "only frames that came in are decoded). Times are epoch microseconds, absent values null. Frames that are " +
+    'Reads one frame a line, either as the exchange sent it or as a capture keeps it ({"ts","dir","raw"} or ' +
+    "raw_base64; only frames that came in are decoded), packed by zstd or not. Times are epoch microseconds, absent values null. Frames that are " +
     "known but not recorded are passed over in silence; a frame that cannot be decoded is named on stderr with " +
     "its line, and the exit code is 1.",
   flags: [
@@ -46,15 +64,22 @@ export const command: Command<Options> = {
     const output = Bun.stdout.writer({ highWaterMark: WRITE_SIZE });
     let number = 0;
     let failed = 0;
-    for await (const line of lines(Bun.stdin.stream())) {
-      number++;
-      const frame = frameOf(line);
-      if (frame === null) continue;
-      if (decoder.decode(frame, 0, 0) === FRAME.UNDECODABLE) {
-        failed++;
-        process.stderr.write(`line ${number}: ${decoder.reason}: ${preview(frame)}\n`);
+    try {
+      for await (const line of lines(unpacked(Bun.stdin.stream()))) {
+        number++;
+        const frame = frameOf(line);
+        if (frame === null) continue;
+        const { bytes, ts, connection } = frame;
+        if (decoder.decode(bytes, ts, connection) === FRAME.UNDECODABLE) {
+          failed++;
+          process.stderr.write(`line ${number}: ${decoder.reason}: ${preview(bytes)}\n`);
+        }
+        for (const event of collector.take()) output.write(`${JSON.stringify(event)}\n`);
       }
-      for (const event of collector.take()) output.write(`${JSON.stringify(event)}\n`);
+    } catch (error) {
+      if (!(error instanceof TornError)) throw error;
+      failed++;
+      process.stderr.write(`after line ${number}: the capture is ${error.message}; all before was decoded\n`);
     }
     await output.end();
     if (counters.inexact > 0) {
@@ -67,18 +92,22 @@ export const command: Command<Options> = {
 const CAPTURE_START = new TextEncoder().encode('{"ts":');
 
 /** The frame in a line: the line itself, or what a capture line carries. null = nothing that came in. */
-function frameOf(line: Uint8Array): Uint8Array | null {
+function frameOf(line: Uint8Array): Frame | null {
   if (line.length === 0) return null;
-  if (!CAPTURE_START.every((byte, i) => line[i] === byte)) return line;
+  const whole = { bytes: line, ts: 0, connection: 0 };
+  if (!CAPTURE_START.every((byte, i) => line[i] === byte)) return whole;
   let parsed: unknown;
   try {
     parsed = JSON.parse(new TextDecoder().decode(line));
   } catch {
-    return line;
+    return whole;
   }
   const entry = captured.safeParse(parsed);
-  if (!entry.success) return line;
-  return entry.data.dir === "in" ? new TextEncoder().encode(entry.data.raw) : null;
+  if (!entry.success) return whole;
+  const { data } = entry;
+  if (data.dir !== "in") return null;
+  const bytes = "raw" in data ? new TextEncoder().encode(data.raw) : Buffer.from(data.raw_base64, "base64");
+  return { bytes, ts: data.ts ?? 0, connection: data.connection ?? 0 };
 }
 
 function preview(frame: Uint8Array): string {

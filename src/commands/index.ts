@@ -27,6 +27,10 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: "Serves captured frames over WebSocket as the exchange would.",
     load: async () => (await import("./replay.ts")).command,
   },
+  capture: {
+    summary: "Keeps the exchanges' raw frames, as received, and nothing else.",
+    load: async () => (await import("./capture.ts")).command,
+  },
   decode: {
     summary: "Decodes frames from stdin to one event per line of JSON.",
     load: async () => (await import("./decode.ts")).command,

@@ -46,7 +46,8 @@ export const command: Command<z.infer<typeof OPTIONS>> = {
   name: "replay",
   summary: "Serves captured frames over WebSocket as the exchange would.",
   description:
-    "Each line of a FILE is a raw frame, or {ts, dir, raw} with ts in µs. Waits until subscriptions on all " +
+    "Each line of a FILE is a raw frame, or {ts, dir, raw} with ts in µs; it may be packed by zstd, as " +
+    "record --raw and capture do. Waits until subscriptions on all " +
     "routes have been quiet, sends each frame once, in order, to the connection that subscribed its stream, " +
     "and stays open until Ctrl-C. The instruments list is made from the symbols in the files.",
   positionals: { name: "FILE", min: 1, max: FILES_MAX },
@@ -89,11 +90,14 @@ export const command: Command<z.infer<typeof OPTIONS>> = {
     try {
       const outcome = await Promise.race([served.done, ended]);
       console.log(outcome === undefined ? `replay: ended early, ${summary(served.stats())}` : done(outcome));
+      for (const { file, why } of served.stats().torn) {
+        process.stderr.write(`tapedeck: ${file} is ${why}; all before was served\n`);
+      }
       if (outcome !== undefined && !exitWhenDone) await ended;
     } finally {
       await served.stop();
     }
-    return 0;
+    return served.stats().torn.length === 0 ? 0 : 1;
   },
 };
 

@@ -136,6 +136,10 @@ const sections = z.strictObject({
     ack_timeout: setting(duration("1ms", "10m"), "10s", {
       meaning: "How long the answer to a subscription may take before it is sent again.",
     }),
+    /** ms */
+    refused_retry: setting(duration("1ms", "1d"), "60s", {
+      meaning: "Time after which a subscription that the exchange refused is asked for again.",
+    }),
   }),
   ring: section({
     /** events */

@@ -11,6 +11,7 @@ export interface ConnectionBounds {
   readonly backoffMin: number;
   readonly backoffMax: number;
   readonly ackTimeout: number;
+  readonly refusedRetry: number;
 }
 
 /** What a connection tells the world. */
@@ -95,6 +96,7 @@ export class Connection {
       exchange,
       channels: plan.channels,
       ackTimeout: bounds.ackTimeout,
+      refusedRetry: bounds.refusedRetry,
       send: (message) => this.#socket?.send(message),
       refused: (channels, error) => events.refused(this, channels, error),
     });

@@ -20,12 +20,16 @@ export class Subscriber {
   readonly #channels: Set<string>;
   readonly #ackTimeout: number;
   readonly #send: (message: string) => void;
-  readonly #refused: (channels: readonly string[], error: string) => void;
+  readonly #refusedRetry: number;
+  readonly #onRefused: (channels: readonly string[], error: string) => void;
   /** Messages without a full answer yet, by number. */
   readonly #waiting = new Map<number, Request & { readonly deadline: number }>();
   #queue: Request[] = [];
   /** Channels whose subscription has to end. */
   #leaving: string[] = [];
+  /** Refused channels, which are asked for again when the timer ends. */
+  readonly #turnedDown = new Set<string>();
+  #retry: ReturnType<typeof setTimeout> | null = null;
   #nextId = 1;
   #timer: ReturnType<typeof setInterval> | null = null;
   #running = false;
@@ -35,6 +39,8 @@ export class Subscriber {
     channels: readonly string[];
     /** Time within which an answer must come, ms. */
     ackTimeout: number;
+    /** Time after which refused channels are asked for again, ms. */
+    refusedRetry: number;
     send(message: string): void;
     refused(channels: readonly string[], error: string): void;
   }) {
@@ -42,7 +48,8 @@ export class Subscriber {
     this.#channels = new Set(options.channels);
     this.#ackTimeout = options.ackTimeout;
     this.#send = options.send;
-    this.#refused = options.refused;
+    this.#refusedRetry = options.refusedRetry;
+    this.#onRefused = options.refused;
   }
 
   /** Channels it looks after. */
@@ -63,6 +70,9 @@ export class Subscriber {
     if (this.#timer !== null) clearInterval(this.#timer);
     this.#timer = null;
     this.#running = false;
+    if (this.#retry !== null) clearTimeout(this.#retry);
+    this.#retry = null;
+    this.#turnedDown.clear();
     this.#waiting.clear();
     this.#queue = [];
     this.#leaving = [];
@@ -161,6 +171,25 @@ export class Subscriber {
       this.#enqueue(rest.slice(0, half), asked - 1);
       this.#enqueue(rest.slice(half), asked - 1);
     }
+  }
+
+  /**
+   * Tells of a refusal, and asks again later: what is refused now (too many requests, a listing that has not
+   * begun) may be accepted then.
+   */
+  #refused(channels: readonly string[], error: string): void {
+    this.#onRefused(channels, error);
+    if (channels.length === 0 || !this.#running) return;
+    for (const channel of channels) this.#turnedDown.add(channel);
+    this.#retry ??= setTimeout(() => {
+      this.#retry = null;
+      this.#enqueue(
+        [...this.#turnedDown].filter((channel) => this.#channels.has(channel)),
+        0,
+      );
+      this.#turnedDown.clear();
+      this.#run();
+    }, this.#refusedRetry);
   }
 
   #find(id: number | null, channels: readonly string[]): { id: number; request: Request } | null {

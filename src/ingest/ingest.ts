@@ -1,3 +1,6 @@
+import { discardingWriters } from "../capture/discard.ts";
+import type { RawTap } from "../capture/tap.ts";
+import { TappedDecoder } from "../capture/tapped-decoder.ts";
 import { LAYOUTS } from "../events/layout.ts";
 import type { Stream } from "../events/streams.ts";
 import { Connection, type ConnectionCounters, type ConnectionEvents } from "../exchanges/connection.ts";
@@ -9,7 +12,14 @@ import { exchangeByName } from "../exchanges/exchanges.ts";
 import { planChanges } from "../exchanges/planner.ts";
 import { RingProducer } from "../ring/producer.ts";
 import type { Clock } from "./clock.ts";
-import type { ExchangeJob, ExchangeStats, FromIngest, GapNotice, IngestNotice } from "./messages.ts";
+import type {
+  ExchangeJob,
+  ExchangeStats,
+  FromIngest,
+  GapNotice,
+  IngestNotice,
+  RawStats,
+} from "./messages.ts";
 
 /** Gaps that wait to be reported; more are counted, not named. */
 const GAPS_MAX = 10_000;
@@ -51,6 +61,7 @@ export class Ingest {
   readonly #connectionCounter: Int32Array;
   readonly #publishBatch: number;
   readonly #post: (message: FromIngest) => void;
+  readonly #raw: { readonly tap: RawTap; readonly only: boolean } | null;
   #quarantineRoom: number;
   #gaps: GapNotice[] = [];
   #gapsNotNamed = 0;
@@ -62,12 +73,15 @@ export class Ingest {
     connectionCounter: SharedArrayBuffer;
     publishBatch: number;
     quarantineInFlight: number;
+    /** Takes every frame as received; with `only`, no rows are kept. */
+    raw?: { readonly tap: RawTap; readonly only: boolean } | null;
     post(message: FromIngest): void;
   }) {
     this.#clock = options.clock;
     this.#connectionCounter = new Int32Array(options.connectionCounter);
     this.#publishBatch = options.publishBatch;
     this.#quarantineRoom = options.quarantineInFlight;
+    this.#raw = options.raw ?? null;
     this.#post = options.post;
   }
 
@@ -93,7 +107,7 @@ export class Ingest {
   #open(job: ExchangeJob): Lane {
     const exchange = exchangeByName(job.exchange);
     const symbols = new SymbolTable();
-    const writers: Partial<Record<Stream, RowWriter>> = {};
+    const writers: Partial<Record<Stream, RowWriter>> = this.#raw?.only ? discardingWriters() : {};
     for (const { stream, handle } of job.rings) {
       const producer = new RingProducer(handle, LAYOUTS[stream].seq);
       this.#producers.push(producer);
@@ -105,10 +119,11 @@ export class Ingest {
       if (this.#gaps.length >= GAPS_MAX || instrument === null) this.#gapsNotNamed++;
       else this.#gaps.push({ exchange: exchange.name, stream: "trade", instrument, ...gap });
     });
+    const decoder = exchange.createDecoder({ symbols, writers, counters, tradeSequence });
     const lane: Lane = {
       exchange,
       symbols,
-      decoder: exchange.createDecoder({ symbols, writers, counters, tradeSequence }),
+      decoder: this.#raw === null ? decoder : new TappedDecoder(exchange.name, decoder, this.#raw.tap),
       events: this.#eventsOf(job.exchange),
       connections: [],
       past: { ...NOTHING },
@@ -137,6 +152,7 @@ export class Ingest {
       now: () => this.#clock.now(),
       opened: ({ number, url, channels }) => {
         const subscriptions = channels.size;
+        this.#raw?.tap.opened(exchange, number, url);
         this.#notice({ event: "ws_connect", exchange, connection: number, url, subscriptions });
       },
       closed: ({ number, url }, why) =>
@@ -220,9 +236,16 @@ export class Ingest {
     });
   }
 
+  /** What the tap of raw frames counted, per exchange. */
+  rawStats(): RawStats[] {
+    if (this.#raw === null) return [];
+    return [...this.#raw.tap.counts].map(([exchange, counts]) => ({ exchange, ...counts }));
+  }
+
   /** Closes all sockets and publishes what was staged. */
   stop(): void {
     for (const { connections } of this.#lanes.values()) for (const one of connections) one.stop();
     this.publish();
+    this.#raw?.tap.end();
   }
 }

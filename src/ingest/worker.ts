@@ -1,7 +1,9 @@
 /** An ingest worker: a thread around {@link Ingest}. */
+import type { BlockDone } from "../capture/messages.ts";
+import { RawTap } from "../capture/tap.ts";
 import { Clock } from "./clock.ts";
 import { Ingest } from "./ingest.ts";
-import type { FromIngest, ToIngest } from "./messages.ts";
+import type { FromIngest, RawTarget, ToIngest } from "./messages.ts";
 
 declare const self: {
   onmessage: ((event: MessageEvent<ToIngest>) => void) | null;
@@ -27,14 +29,25 @@ const report = () => {
   clock.discipline();
   if (ingest === null) return;
   ingest.reportGaps();
-  post({ type: "stats", exchanges: ingest.stats(), clockOffset: clock.offset() });
+  post({
+    type: "stats",
+    exchanges: ingest.stats(),
+    raw: ingest.rawStats(),
+    clockOffset: clock.offset(),
+  });
 };
 const timer = setInterval(report, STATS_INTERVAL);
+
+function openTap({ port, inFlight, only }: RawTarget) {
+  const tap = new RawTap(inFlight, (message, transfer) => port.postMessage(message, transfer));
+  port.onmessage = ({ data }: { readonly data: BlockDone }) => tap.done(data.buffer);
+  return { tap, only };
+}
 
 self.onmessage = ({ data }) => {
   switch (data.type) {
     case "start":
-      ingest = new Ingest({ ...data, clock, post });
+      ingest = new Ingest({ ...data, clock, post, raw: data.raw === null ? null : openTap(data.raw) });
       post({ type: "ready" });
       return;
     case "exchange":

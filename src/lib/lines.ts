@@ -1,8 +1,16 @@
 const NEWLINE = 0x0a;
 const RETURN = 0x0d;
 
-/** The lines of a stream as bytes, without their line ends; the last one need not have one. */
-export async function* lines(stream: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
+/** Longest line, bytes: several times the largest frame an exchange sends. */
+export const LINE_MAX: number = 64 * 1024 * 1024;
+
+/**
+ * The lines of a stream as bytes, without their line ends; the last one need not have one. When reading
+ * fails, so does this, and the line that was being read is left out.
+ *
+ * @throws RangeError when a line is longer than {@link LINE_MAX}.
+ */
+export async function* lines(stream: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   let pieces: Uint8Array[] = [];
   for await (const chunk of stream) {
     let from = 0;
@@ -12,7 +20,11 @@ export async function* lines(stream: ReadableStream<Uint8Array>): AsyncGenerator
       pieces = [];
       from = at + 1;
     }
-    if (from < chunk.length) pieces.push(chunk.slice(from));
+    if (from === chunk.length) continue;
+    pieces.push(chunk.slice(from));
+    if (pieces.reduce((bytes, piece) => bytes + piece.length, 0) > LINE_MAX) {
+      throw new RangeError(`a line is longer than ${LINE_MAX} bytes: is this a file of frames, one a line?`);
+    }
   }
   if (pieces.length > 0) yield joined(pieces);
 }

@@ -7,7 +7,32 @@ import { CaptureThread, writerOptions } from "./capture-thread.ts";
 import { Discovery } from "./discovery.ts";
 import { IngestThread } from "./ingest-thread.ts";
 import { logNotice } from "./notices.ts";
+import { watchSignals } from "./session.ts";
 import { VERSION } from "./version.ts";
+
+/**
+ * One capture from start to end, as `capture` runs it. Resolves to the exit code when it has ended, by a
+ * signal, by `record.duration`, or because a thread died.
+ *
+ * @throws FolderError when it cannot begin
+ */
+export async function runCapture(settings: Settings, log: Logger): Promise<number> {
+  const signals = watchSignals(log);
+  const { duration } = settings.record;
+  try {
+    const capturer = await Capturer.start(settings, log);
+    const why = await Promise.race([
+      signals.first,
+      capturer.died.then((reason) => ({ reason })),
+      ...(duration === undefined ? [] : [Bun.sleep(duration)]),
+    ]);
+    if (typeof why === "object") log.error("thread_died", { why: why.reason });
+    const exitCode = await capturer.stop();
+    return typeof why === "object" ? 1 : exitCode;
+  } finally {
+    signals.stop();
+  }
+}
 
 /**
  * Raw frames only: connects and subscribes as the recorder does and keeps every frame. Frames are decoded to

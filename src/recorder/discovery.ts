@@ -143,6 +143,7 @@ export class Discovery {
         backoffMin: connection.backoff_min,
         backoffMax: connection.backoff_max,
         ackTimeout: connection.ack_timeout,
+        refusedRetry: connection.refused_retry,
       },
     };
   }

@@ -5,6 +5,7 @@ import type {
   GapNotice,
   IngestNotice,
   QuarantinedFrame,
+  RawStats,
   ToIngest,
 } from "../ingest/messages.ts";
 import { startThread, type Thread } from "./thread.ts";
@@ -25,6 +26,8 @@ export interface IngestThreadEvents {
 /** The main thread's end of an ingest worker. */
 export class IngestThread {
   exchanges: readonly ExchangeStats[] = [];
+  /** What the tap of raw frames has counted, per exchange. */
+  raw: readonly RawStats[] = [];
   /** µs by which the wall clock is ahead of receive time. */
   clockOffset = 0;
   readonly #thread: Thread<ToIngest>;
@@ -37,6 +40,7 @@ export class IngestThread {
           return;
         case "stats":
           this.exchanges = message.exchanges;
+          this.raw = message.raw;
           this.clockOffset = message.clockOffset;
           return;
         case "notice":
@@ -69,7 +73,7 @@ export class IngestThread {
         events.died(why);
       },
     );
-    this.#thread.post({ type: "start", ...start });
+    this.#thread.post({ type: "start", ...start }, start.raw === null ? [] : [start.raw.port]);
   }
 
   /** Opens, changes and closes connections so that they carry exactly what the job wants. */

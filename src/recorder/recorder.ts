@@ -1,11 +1,11 @@
+import { join } from "node:path";
 import type { ExchangeName } from "../config/exchanges.ts";
 import type { Settings } from "../config/schema.ts";
 import { SLOW_STREAMS } from "../config/schema.ts";
 import { STREAM_NAMES, type Stream } from "../events/streams.ts";
 import { exchangeByName } from "../exchanges/exchanges.ts";
 import { Clock } from "../ingest/clock.ts";
-import type { ExchangeJob, GapNotice, IngestNotice } from "../ingest/messages.ts";
-import { Backoff } from "../lib/backoff.ts";
+import type { GapNotice } from "../ingest/messages.ts";
 import type { LogFields, Logger } from "../status/log.ts";
 import type { Snapshot } from "../status/snapshot.ts";
 import { LocalDestination } from "../storage/destinations/local.ts";
@@ -16,16 +16,16 @@ import { readOutbox } from "../storage/outbox.ts";
 import { type OutboxFile, Publisher } from "../storage/publisher.ts";
 import { Quarantine } from "../storage/quarantine.ts";
 import type { SealBounds } from "../storage/seal-policy.ts";
+import { CaptureThread, writerOptions } from "./capture-thread.ts";
 import { instrumentRow, sequenceGapRow } from "./datasets.ts";
+import { Discovery } from "./discovery.ts";
 import { DrainThread } from "./drain-thread.ts";
 import { IngestThread } from "./ingest-thread.ts";
-import { InstrumentList, type Reading, restReader } from "./instruments.ts";
+import type { Reading } from "./instruments.ts";
 import { Monitor } from "./monitor.ts";
-import { createRings, type RunRing, streamsOf } from "./rings.ts";
+import { logNotice } from "./notices.ts";
+import { createRings, type RunRing } from "./rings.ts";
 import { VERSION } from "./version.ts";
-
-/** First wait before an exchange is asked again which instruments there are, ms. */
-const DISCOVERY_RETRY_MIN = 1000;
 
 /** How often the main thread's clock follows the wall clock, ms. */
 const CLOCK_INTERVAL = 250;
@@ -53,15 +53,14 @@ export class Recorder {
   readonly #publisher: Publisher;
   readonly #drain: DrainThread;
   readonly #ingest: IngestThread;
+  /** Keeps raw frames; null unless `record.raw` is on. */
+  readonly #capture: CaptureThread | null;
+  readonly #discovery: Discovery;
   readonly #monitor: Monitor;
   /** Time at which the main thread writes rows; never goes back. */
   readonly #clock = new Clock();
-  readonly #abort = new AbortController();
-  /** Ends the wait before an exchange's list of instruments is read again. */
-  readonly #announced = new Map<string, () => void>();
   readonly #died = Promise.withResolvers<string>();
   #clockTimer: ReturnType<typeof setInterval> | undefined;
-  #stopping = false;
   /** Whether the drain is gone, so that nothing can be drained any more. */
   drainDied = false;
 
@@ -128,16 +127,23 @@ export class Recorder {
         },
       },
     );
+    this.#capture = settings.record.raw
+      ? new CaptureThread(writerOptions(settings, join(folder.root, "raw"), run), log)
+      : null;
     this.#ingest = new IngestThread(
       {
         connectionCounter: new SharedArrayBuffer(4),
         publishBatch: settings.ingest.publish_batch,
         quarantineInFlight: settings.quarantine.in_flight,
+        raw:
+          this.#capture === null
+            ? null
+            : { port: this.#capture.port, inFlight: settings.raw.in_flight, only: false },
       },
       {
-        notice: (notice) => this.#notice(notice),
+        notice: (notice) => logNotice(log, notice),
         gaps: (gaps, notNamed) => this.#gapsFound(gaps, notNamed),
-        instrumentsChanged: (exchange) => this.#announced.get(exchange)?.(),
+        instrumentsChanged: (exchange) => this.#discovery.announced(exchange),
         quarantine: (frame) => {
           log.warn("frame_quarantined", {
             exchange: frame.exchange,
@@ -150,6 +156,18 @@ export class Recorder {
         died: (why) => this.#threadDied("ingest worker", why),
       },
     );
+    this.#discovery = new Discovery({
+      settings,
+      log,
+      ringsOf: (name) =>
+        this.#rings
+          .filter(({ exchange }) => exchange === name)
+          .map(({ stream, handle }) => ({ stream, handle })),
+      events: {
+        read: (name, reading) => this.#readInstruments(name, reading),
+        wanted: (job) => this.#ingest.apply(job),
+      },
+    });
     this.#monitor = new Monitor({
       settings,
       log,
@@ -181,9 +199,11 @@ export class Recorder {
     });
     await recorder.#recover(folder);
     await recorder.#drain.ready;
+    await recorder.#capture?.ready;
+    recorder.#capture?.follow(recorder.#ingest);
     recorder.#monitor.start();
     recorder.#clockTimer = setInterval(() => recorder.#clock.discipline(), CLOCK_INTERVAL);
-    for (const exchange of settings.record.exchanges) void recorder.#watchExchange(exchange);
+    recorder.#discovery.start();
     return recorder;
   }
 
@@ -213,48 +233,9 @@ export class Recorder {
     }
   }
 
-  /** Reads the list of instruments again and again and keeps the connections as it says. */
-  async #watchExchange(name: ExchangeName): Promise<void> {
-    const exchange = exchangeByName(name);
-    const streams = streamsOf(name, this.#settings);
-    if (streams.length === 0) return;
-    const { record, discovery, exchanges } = this.#settings;
-    const endpoint = exchanges[name];
-    const list = new InstrumentList(exchange, record.symbols);
-    const get = restReader({
-      restUrl: endpoint.rest_url,
-      timeout: discovery.timeout,
-      signal: this.#abort.signal,
-    });
-    const backoff = new Backoff(DISCOVERY_RETRY_MIN, discovery.retry_max);
-    let first = true;
-    while (!this.#stopping) {
-      try {
-        const reading = await list.read(get);
-        if (this.#stopping) return;
-        backoff.reset();
-        await this.#applyReading(name, list, reading, streams, first);
-        first = false;
-        await this.#pause(discovery.interval, name);
-      } catch (cause) {
-        if (this.#stopping) return;
-        const error = cause instanceof Error ? cause.message : String(cause);
-        const retryIn = backoff.next(Math.min(DISCOVERY_RETRY_MIN, discovery.retry_max));
-        const url = endpoint.rest_url;
-        this.#log.warn("discovery_failed", { exchange: name, url, error, retry_in_ms: retryIn });
-        await this.#pause(retryIn);
-      }
-    }
-  }
-
-  async #applyReading(
-    name: ExchangeName,
-    list: InstrumentList,
-    reading: Reading,
-    streams: readonly Stream[],
-    first: boolean,
-  ): Promise<void> {
-    const { wanted, fresh, changed, listed, delisted, unknown } = reading;
+  /** Notes what a list of instruments says, before its symbols may stand in rows. */
+  async #readInstruments(name: ExchangeName, reading: Reading): Promise<void> {
+    const { wanted, fresh, changed, listed, delisted } = reading;
     const now = this.#clock.now();
     this.#drain.addRows(
       name,
@@ -262,85 +243,12 @@ export class Recorder {
       changed.map((one) => instrumentRow(one, now)),
       now,
     );
-    if (first && unknown.length > 0) {
-      this.#log.warn("symbols_unknown", {
-        exchange: name,
-        symbols: unknown,
-        mend: "check --symbols; only USDT perpetuals that trade now can be recorded",
-      });
-    }
-    if (wanted.length === 0 && first) this.#log.warn("nothing_to_record", { exchange: name });
     if (listed.length === 0 && delisted.length === 0) return;
-    const exchange = exchangeByName(name);
     await this.#drain.addSymbols(name, fresh);
-    if (this.#stopping) return;
     this.#monitor.symbols.set(
       name,
       wanted.map(({ symbol }) => symbol),
     );
-    const { connection, exchanges } = this.#settings;
-    const job: ExchangeJob = {
-      exchange: name,
-      wsUrl: exchanges[name].ws_url,
-      subscriptions: exchange.subscriptions(
-        streams,
-        wanted.map(({ instrument }) => instrument),
-      ),
-      limits: {
-        channels: exchanges[name].streams_per_connection,
-        characters: exchange.limits.charactersPerConnection,
-      },
-      instruments: list.numbered,
-      rings: this.#rings
-        .filter((ring) => ring.exchange === name)
-        .map(({ stream, handle }) => ({ stream, handle })),
-      bounds: {
-        handshakeTimeout: connection.handshake_timeout,
-        backoffMin: connection.backoff_min,
-        backoffMax: connection.backoff_max,
-        ackTimeout: connection.ack_timeout,
-      },
-    };
-    this.#ingest.apply(job);
-    if (first) this.#log.info("instruments", { exchange: name, count: wanted.length });
-    else this.#log.info("instruments_changed", { exchange: name, listed, delisted, count: wanted.length });
-  }
-
-  /** Waits; shorter when the recorder stops or when `exchange` announces a change of instruments. */
-  #pause(ms: number, exchange?: string): Promise<void> {
-    return new Promise((resolve) => {
-      const end = () => {
-        clearTimeout(timer);
-        this.#abort.signal.removeEventListener("abort", end);
-        if (exchange !== undefined) this.#announced.delete(exchange);
-        resolve();
-      };
-      const timer = setTimeout(end, ms);
-      this.#abort.signal.addEventListener("abort", end);
-      if (exchange !== undefined) this.#announced.set(exchange, end);
-    });
-  }
-
-  #notice(notice: IngestNotice): void {
-    switch (notice.event) {
-      case "ws_connect": {
-        const { event, ...fields } = notice;
-        this.#log.info(event, fields);
-        return;
-      }
-      case "ws_disconnect": {
-        const { event, retryIn, ...fields } = notice;
-        // Without a next attempt it was us who closed.
-        if (retryIn === null) this.#log.info(event, fields);
-        else this.#log.warn(event, { ...fields, retry_in_ms: retryIn });
-        return;
-      }
-      case "subscription_refused": {
-        const { event, ...fields } = notice;
-        this.#log.warn(event, fields);
-        return;
-      }
-    }
   }
 
   #gapsFound(gaps: readonly GapNotice[], notNamed: number): void {
@@ -391,13 +299,15 @@ export class Recorder {
    * `stop.timeout` stays in the outbox for the next start.
    */
   async stop(): Promise<RecorderEnd> {
-    this.#stopping = true;
-    this.#abort.abort();
+    this.#discovery.stop();
     const { timeout } = this.#settings.stop;
     await this.#ingest.stop(timeout);
+    const raw = this.#capture?.stop(timeout);
     const lost = await this.#drain.stop(timeout);
     await this.#publisher.finish(timeout);
     await this.#quarantine.flush();
+    // Every frame stands in a capture or is counted; a shortfall is no reason to call the recording failed.
+    const captured = await raw;
     const snapshot = this.#monitor.snapshot();
     this.#monitor.stop();
     clearInterval(this.#clockTimer);
@@ -406,7 +316,7 @@ export class Recorder {
     const left = balance.inOutbox + balance.uploading;
     const well =
       lost === 0 && balance.holds && balance.received === balance.published + balance.dropped + left;
-    const fields = { run: this.run, ...balance, lost };
+    const fields = { run: this.run, ...balance, lost, ...(captured === undefined ? {} : { raw: captured }) };
     if (well) this.#log.info("collector_stop", fields);
     else this.#log.error("collector_stop", fields);
     return { run: this.run, exitCode: well ? 0 : 1, snapshot };

@@ -47,7 +47,8 @@ export async function runSession(
   }
 }
 
-function watchSignals(log: Logger): { first: Promise<"signal">; stop(): void } {
+/** Waits for SIGINT or SIGTERM; a second one, a second later, ends the process at once with exit code 1. */
+export function watchSignals(log: Logger): { first: Promise<"signal">; stop(): void } {
   const first = Promise.withResolvers<"signal">();
   let firstAt: number | null = null;
   const onSignal = (signal: NodeJS.Signals) => {

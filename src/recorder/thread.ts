@@ -3,7 +3,7 @@
 /** Messages a thread may be sent. */
 export interface Thread<To> {
   /** @param transfer what is given away with the message, not copied */
-  post(message: To, transfer?: Transferable[]): void;
+  post(message: To, transfer?: Bun.Transferable[]): void;
   /** Ends the thread at once. Never while a DuckDB call of it is in flight: that aborts the process. */
   terminate(): void;
 }

@@ -40,7 +40,7 @@ export class Connection {
   readonly #socket: ServerWebSocket<Session>;
   readonly #arrivals: Float64Array;
   #arrivalCount = 0;
-  #frames: string[] = [];
+  #frames: (string | Uint8Array)[] = [];
   #slots: number[] = [];
   #onDrain: (() => void)[] = [];
 
@@ -65,8 +65,8 @@ export class Connection {
     if (this.open) this.#socket.sendText(text);
   }
 
-  /** Adds a frame to the batch; it is counted at `slot` when the socket has taken it. */
-  queue(frame: string, slot: number): void {
+  /** Adds a frame to the batch, bytes as a binary one; it is counted at `slot` when the socket has taken it. */
+  queue(frame: string | Uint8Array, slot: number): void {
     this.#frames.push(frame);
     this.#slots.push(slot);
   }
@@ -87,7 +87,10 @@ export class Connection {
     let refused = 0;
     this.#socket.cork(() => {
       for (let i = 0; i < frames.length; i++) {
-        if (this.#socket.sendText(frames[i] as string) === 0) refused++;
+        const frame = frames[i] as string | Uint8Array;
+        const taken =
+          typeof frame === "string" ? this.#socket.sendText(frame) : this.#socket.sendBinary(frame);
+        if (taken === 0) refused++;
         else counts[slots[i] as number] = (counts[slots[i] as number] ?? 0) + 1;
       }
     });

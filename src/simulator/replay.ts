@@ -39,6 +39,8 @@ export interface ReplayStats extends ServerStats {
   readonly skippedControls: number;
   /** Frames that could not be handed over because their connection closed meanwhile. */
   readonly lost: number;
+  /** Packed captures that are torn or damaged, and how; what could be read of them was served. */
+  readonly torn: readonly { readonly file: string; readonly why: string }[];
   /** Sum of `sent` and `unknown`. */
   readonly total: number;
 }
@@ -81,7 +83,9 @@ export async function startReplay({
   }
   const protocol = create();
   const routes = new Set<string>();
-  for await (const { raw } of capturedLines(files)) {
+  const seenAgain = () => undefined;
+  for await (const { raw } of capturedLines(files, seenAgain)) {
+    if (typeof raw !== "string") continue;
     protocol.learn(raw);
     const captured = protocol.read(raw);
     const route = captured.kind === "frame" ? protocol.routeOf(captured.streams[0]) : undefined;
@@ -115,6 +119,7 @@ class FileReplay implements Replay, ReplaySink {
   #state: ReplayStats["state"] = "waiting";
   #controls = 0;
   #lost = 0;
+  readonly #torn: { file: string; why: string }[] = [];
   #changedAt = performance.now();
   #batchFrames = 0;
   #batchChars = 0;
@@ -154,6 +159,7 @@ class FileReplay implements Replay, ReplaySink {
       unknown: this.#counts[UNKNOWN_SLOT] ?? 0,
       skippedControls: this.#controls,
       lost: this.#lost,
+      torn: this.#torn,
       ...this.#server.stats(),
     };
   }
@@ -206,7 +212,7 @@ class FileReplay implements Replay, ReplaySink {
     const { files, protocol, speed } = this.#options;
     let startMs = 0;
     let startTs: number | undefined;
-    for await (const { ts, raw } of capturedLines(files)) {
+    for await (const { ts, raw } of capturedLines(files, (file, why) => this.#torn.push({ file, why }))) {
       if (!this.#running) break;
       if (speed !== undefined && ts !== null) {
         startMs = startTs === undefined ? performance.now() : startMs;
@@ -217,7 +223,8 @@ class FileReplay implements Replay, ReplaySink {
           await this.#sleep(ahead);
         }
       }
-      this.#hand(protocol.read(raw), raw);
+      // What is no text is of no known stream.
+      this.#hand(typeof raw === "string" ? protocol.read(raw) : { kind: "unknown" }, raw);
       if (this.#batchFrames >= BATCH_FRAMES || this.#batchChars >= BATCH_CHARS) await this.#flush();
     }
     await this.#flush();
@@ -226,7 +233,7 @@ class FileReplay implements Replay, ReplaySink {
     return this.stats();
   }
 
-  #hand(captured: Captured, raw: string): void {
+  #hand(captured: Captured, raw: string | Uint8Array): void {
     if (captured.kind === "control") {
       this.#controls++;
       return;
@@ -247,7 +254,7 @@ class FileReplay implements Replay, ReplaySink {
     this.#notSubscribed.set(stream, (this.#notSubscribed.get(stream) ?? 0) + 1);
   }
 
-  #queue(connection: Connection, text: string, slot: number): void {
+  #queue(connection: Connection, text: string | Uint8Array, slot: number): void {
     connection.queue(text, slot);
     this.#batch.add(connection);
     this.#batchFrames++;

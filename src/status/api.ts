@@ -68,13 +68,13 @@ export function statusOf(snapshot: Snapshot) {
 export function createStatusApp(snapshot: () => Snapshot): Hono {
   const app = new Hono();
   app.use(async (context, next) => {
+    context.header("cache-control", "no-store");
     if (context.req.method !== "GET" && context.req.method !== "HEAD") {
       return context.json({ error: `${context.req.method} is not allowed; use GET` }, 405, {
         allow: "GET, HEAD",
       });
     }
     await next();
-    context.header("cache-control", "no-store");
     return undefined;
   });
   app.get("/health", (context) => context.json(healthOf(snapshot())));

@@ -38,7 +38,10 @@ export function serveStatus(options: {
       maxRequestBodySize: BODY_MAX,
       fetch: (request) =>
         snapshot() === null
-          ? Response.json({ error: "starting" }, { status: 503, headers: { "retry-after": "1" } })
+          ? Response.json(
+              { error: "starting" },
+              { status: 503, headers: { "retry-after": "1", "cache-control": "no-store" } },
+            )
           : app.fetch(request),
     });
     return { url: server.url.href.replace(/\/$/, ""), stop: () => server.stop(true) };

@@ -57,8 +57,7 @@ export interface FolderLock {
  * @throws FolderError that names the other process when the folder is in use.
  */
 export function lockFolder(folder: DataFolder, run: string): FolderLock {
-  const path = join(folder.root, "lock.db");
-  const db = new Database(path, { create: true });
+  const db = openLock(folder);
   try {
     db.run("PRAGMA busy_timeout = 200");
     db.run("BEGIN IMMEDIATE");
@@ -70,10 +69,7 @@ export function lockFolder(folder: DataFolder, run: string): FolderLock {
   } catch (error) {
     const owner = readOwner(db);
     db.close();
-    if (owner === null) {
-      const why = error instanceof Error ? error.message : String(error);
-      throw new FolderError(`the data folder ${folder.root} cannot be locked (${why})`);
-    }
+    if (owner === null) throw lockError(folder, error);
     throw new FolderError(
       `the data folder ${folder.root} is in use by the recorder with pid ${owner.pid} (run ${owner.run}); ` +
         "stop that one, or choose another folder with --data DIR",
@@ -85,6 +81,21 @@ export function lockFolder(folder: DataFolder, run: string): FolderLock {
       db.close();
     },
   };
+}
+
+function openLock(folder: DataFolder): Database {
+  try {
+    return new Database(join(folder.root, "lock.db"), { create: true });
+  } catch (error) {
+    throw lockError(folder, error);
+  }
+}
+
+function lockError({ root }: DataFolder, error: unknown): FolderError {
+  const why = error instanceof Error ? error.message : String(error);
+  return new FolderError(
+    `the data folder ${root} cannot be locked by its lock.db (${why}); choose another folder with --data DIR`,
+  );
 }
 
 function readOwner(db: Database): { pid: number; run: string } | null {

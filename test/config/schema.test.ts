@@ -21,6 +21,7 @@ describe("defaults", () => {
       backoff_min: 500,
       backoff_max: 30_000,
       ack_timeout: 10_000,
+      refused_retry: 60_000,
     });
     expect(settings.flush.bytes).toBe(64 * 1024 ** 2);
     expect(settings.record.streams).toEqual(STREAM_NAMES);

@@ -7,7 +7,13 @@ import { SymbolTable } from "../../src/exchanges/decoding/symbols.ts";
 import { until } from "../lib/until.ts";
 import { deafServer, ExchangeServer } from "./exchange-server.ts";
 
-const BOUNDS: ConnectionBounds = { handshakeTimeout: 150, backoffMin: 4, backoffMax: 64, ackTimeout: 10_000 };
+const BOUNDS: ConnectionBounds = {
+  handshakeTimeout: 150,
+  backoffMin: 4,
+  backoffMax: 64,
+  ackTimeout: 10_000,
+  refusedRetry: 60_000,
+};
 const ROUTE = "/market/stream";
 const CHANNELS = ["btcusdt@aggTrade"];
 

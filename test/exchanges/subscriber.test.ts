@@ -7,6 +7,8 @@ const ACK_TIMEOUT = 5000;
 /** ms between two messages at five a second. */
 const PACE = 200;
 const ASKED_MAX = 5;
+/** Long after everything else in these tests. */
+const REFUSED_RETRY = 10_000_000;
 
 interface Sent {
   at: number;
@@ -24,6 +26,7 @@ function bench(channels: readonly string[], limits: Partial<Limits> = {}) {
     exchange,
     channels,
     ackTimeout: ACK_TIMEOUT,
+    refusedRetry: REFUSED_RETRY,
     send: (message) => sent.push({ at: performance.now(), ...(JSON.parse(message) as Omit<Sent, "at">) }),
     refused: (list, error) => refused.push({ channels: [...list], error }),
   });
@@ -75,7 +78,8 @@ describe("asking", () => {
     pass(PACE);
     for (const { id } of [...sent]) answer(id);
     pass(PACE * 2);
-    expect(jest.getTimerCount()).toBe(0);
+    // Nothing waits but the one retry of what was refused.
+    expect(jest.getTimerCount()).toBe(1);
     pass(ACK_TIMEOUT * 20);
     expect(sent.length).toBe(2);
     expect(refused).toEqual([]);
@@ -111,7 +115,8 @@ describe("answers that do not come", () => {
     pass(ACK_TIMEOUT * 30);
     expect(sent.length).toBe(ASKED_MAX);
     expect(refused).toEqual([{ channels: names(3), error: `no answer after ${ASKED_MAX} attempts` }]);
-    expect(jest.getTimerCount()).toBe(0);
+    // Nothing waits but the one retry of what was refused.
+    expect(jest.getTimerCount()).toBe(1);
   });
 
   test("a late answer to an older message, or to none of ours, harms nothing", () => {
@@ -131,6 +136,25 @@ describe("answers that do not come", () => {
 });
 
 describe("refusals", () => {
+  test("are not for ever: refused channels are asked for again, those given up meanwhile are not", () => {
+    const { subscriber, sent, refused, answer } = bench(names(3));
+    subscriber.start();
+    answer(sent[0].id, "too many requests");
+    pass(10 * PACE);
+    for (const { id, params } of sent.slice(1)) if (params.length > 1) answer(id, "too many requests");
+    pass(10 * PACE);
+    for (const { id, params } of sent.slice(1)) if (params.length === 1) answer(id, "too many requests");
+    pass(10 * PACE);
+    expect(refused.flatMap(({ channels }) => channels).sort()).toEqual(names(3));
+    subscriber.update([], ["c1"]);
+    const before = sent.length;
+    pass(REFUSED_RETRY + 10 * PACE);
+    const again = sent.slice(before).filter(({ method }) => method === "SUBSCRIBE");
+    expect(again.flatMap(({ params }) => params).sort()).toEqual(["c0", "c2"]);
+    subscriber.stop();
+    expect(jest.getTimerCount()).toBe(0);
+  });
+
   test("without a number or a channel are passed on in the exchange's words", () => {
     const { subscriber, refused, answer } = bench(names(2));
     subscriber.start();
@@ -166,7 +190,8 @@ describe("refusals", () => {
     expect([...subscribed].sort()).toEqual(channels.filter((channel) => channel !== "bad").sort());
     expect(sent.length).toBeLessThanOrEqual(2 * Math.ceil(Math.log2(100)) + 2);
     pass(PACE * 2);
-    expect(jest.getTimerCount()).toBe(0);
+    // Nothing waits but the one retry of what was refused.
+    expect(jest.getTimerCount()).toBe(1);
   });
 
   test("that name a bad channel: the rest is asked for without it", () => {
@@ -188,7 +213,8 @@ describe("refusals", () => {
     }
     pass(ACK_TIMEOUT * 20);
     expect(sent.length).toBeLessThan(60);
-    expect(jest.getTimerCount()).toBe(0);
+    // Nothing waits but the one retry of what was refused.
+    expect(jest.getTimerCount()).toBe(1);
   });
 
   test("where each channel is answered by itself: what is not named is waited for", () => {

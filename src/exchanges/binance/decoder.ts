@@ -437,11 +437,11 @@ export class BinanceDecoder extends FrameDecoder {
     const average = read.decimal(fields, "ap");
     const rate = read.decimal(fields, "r");
     const next = read.time(fields, "T");
-    const marked =
-      ![mark, index, settlement, average].every(Number.isNaN) &&
-      this.#commitMarkPrice(symbol, sent, mark, index, settlement, average);
+    const priced = ![mark, index, settlement, average].every(Number.isNaN);
+    const marked = priced && this.#commitMarkPrice(symbol, sent, mark, index, settlement, average);
     // Dated futures have no funding: r is "" (or zero, in old frames) and T is 0. Absent, not zero.
     const none = Number.isNaN(next) && (Number.isNaN(rate) || rate === 0);
+    if (!priced && none) throw new FrameError("markPriceUpdate without a value");
     const funded = !none && this.#commitFunding(symbol, sent, rate, next);
     return marked || funded ? FRAME.EVENTS : FRAME.UNWANTED;
   }

@@ -13,6 +13,9 @@ export const POWERS_OF_TEN: Float64Array = Float64Array.from({ length: 23 }, (_,
 /** Below this a mantissa has at most 15 digits, so that mantissa / 10^k is exact to the last digit. */
 export const MANTISSA_MAX = 1e15;
 
+/** The smallest double that has all of its 53 bits. */
+const SMALLEST_NORMAL = 2 ** -1022;
+
 const DECIMAL = /^-?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/;
 
 /** Value of a decimal text; NaN when the text is not a finite decimal. */
@@ -35,7 +38,9 @@ function canonical(text: string): { digits: string; power: number } {
 /** Whether the double nearest to a decimal text still tells the text: nothing was lost. */
 export function isExact(text: string, value: number): boolean {
   const wanted = canonical(text);
-  if (wanted.digits.length <= 15) return true;
+  // Below the normal doubles digits are lost, at last all of them.
+  const normal = Math.abs(value) >= SMALLEST_NORMAL || wanted.digits === "";
+  if (wanted.digits.length <= 15 && normal) return true;
   const got = canonical(value.toString());
   return wanted.digits === got.digits && wanted.power === got.power;
 }

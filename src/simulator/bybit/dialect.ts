@@ -26,8 +26,8 @@ export interface SubscriptionSink {
 
 /** What a Bybit dialect needs. */
 export interface BybitDialectOptions {
-  /** The instruments as they are now. */
-  readonly instruments: () => readonly Instrument[];
+  /** The instruments as they are now, by symbol, in the order of the list. */
+  readonly instruments: ReadonlyMap<string, Instrument>;
   readonly sink: SubscriptionSink;
   /** Body of GET /sim/stats, the simulator's own path. */
   readonly stats: () => unknown;
@@ -128,7 +128,7 @@ export class BybitDialect implements Dialect {
       );
     }
     if (url.pathname !== "/v5/market/instruments-info") return undefined;
-    return Response.json(instrumentsInfo(instruments(), url.searchParams, pageSize));
+    return Response.json(instrumentsInfo([...instruments.values()], url.searchParams, pageSize));
   }
 
   /**
@@ -154,7 +154,8 @@ export class BybitDialect implements Dialect {
     if (topic === undefined) return false;
     const { instruments, withoutLiquidations = [] } = this.#options;
     if (topic.kind === "allLiquidation" && withoutLiquidations.includes(topic.symbol)) return false;
-    return instruments().some(({ symbol, status }) => symbol === topic.symbol && status !== "Closed");
+    const instrument = instruments.get(topic.symbol);
+    return instrument !== undefined && instrument.status !== "Closed";
   }
 
   #subscribe(connection: Connection, topic: string): void {

@@ -32,8 +32,7 @@ export function instrumentsInfo(
   );
   const cursor = query.get("cursor") ?? "";
   const after = cursor === "" ? undefined : new URLSearchParams(cursor).get("last");
-  const from =
-    after === undefined ? 0 : listed.findIndex((instrument) => instrument.symbol === after) + 1;
+  const from = after === undefined ? 0 : listed.findIndex((instrument) => instrument.symbol === after) + 1;
   if (after !== undefined && from === 0) return refused("cursor invalid");
   const page = listed.slice(from, from + limit);
   const [first] = page;

@@ -1,0 +1,418 @@
+/** OKX v5 on loopback: generated markets of USDT swaps behind the exchange's own paths and rules. */
+import type { Connection } from "./connection.ts";
+import { Counters, type KindCounts } from "./counters.ts";
+import { Delivery } from "./okx/delivery.ts";
+import { OkxDialect, type SubscriptionSink } from "./okx/dialect.ts";
+import { type Channel, deliver, Feed, OKX_KINDS, type OkxKind } from "./okx/feed.ts";
+import { IdleWatch } from "./okx/idle.ts";
+import { instrumentInfo } from "./okx/instrument-info.ts";
+import { type Instrument, simulatedInstruments } from "./okx/instruments.ts";
+import { Random } from "./random.ts";
+import { Scheduler } from "./scheduler.ts";
+import { type ExchangeServer, type ServerOptions, type ServerStats, serveExchange } from "./server.ts";
+import { Zipf } from "./zipf.ts";
+
+/** Settings of {@link startOkx}; all have defaults. */
+export interface OkxOptions extends ServerOptions {
+  /** The same seed gives each instrument the same prices, amounts and ids, event by event. */
+  readonly seed?: string | number;
+  /** USDT swaps that are live; three more that discovery must skip are listed besides. */
+  readonly instruments?: number;
+  /** Swaps that are announced and wait for {@link SimulatedOkx.list}. */
+  readonly waiting?: number;
+  /**
+   * Events per second over bbo-tbt and trades of all instruments, whoever subscribed what; the other
+   * channels come on top. "max" = as fast as the slowest subscriber takes them.
+   */
+  readonly rate?: number | "max";
+  /** During a burst the rate is multiplied by this. */
+  readonly burstFactor?: number;
+  /** Time from one burst to the next. */
+  readonly burstEveryMs?: number;
+  /** Length of a burst. */
+  readonly burstLengthMs?: number;
+  /** How unevenly activity is spread: 0 = all alike, 1 = Zipf. */
+  readonly skew?: number;
+  /** Liquidations per trade; at most one a second and instrument is sent. */
+  readonly liquidationShare?: number;
+  /** Seconds between two frames of open-interest of an instrument. */
+  readonly interestEverySeconds?: number;
+  /** Seconds between two frames of funding-rate of an instrument. */
+  readonly fundingEverySeconds?: number;
+  /** Stop after so many events of bbo-tbt and trades, subscribed or not. */
+  readonly events?: number;
+  /** Time between two ticks of the generator. */
+  readonly tickMs?: number;
+  /** After a longer stall only this much is caught up. */
+  readonly maxCatchUpMs?: number;
+  /** At a set rate a connection with more unsent bytes is cut, as a slow consumer is. */
+  readonly slowConsumerBytes?: number;
+  /** At rate "max" nothing is generated while a connection has more unsent bytes than this. */
+  readonly backPressureBytes?: number;
+  /** At rate "max" a connection that blocks all others for this long is cut. */
+  readonly stallTimeoutMs?: number;
+  /** A connection without any traffic is closed after this time. */
+  readonly idleTimeoutMs?: number;
+  readonly operationsPerHour?: number;
+  /** Connection attempts within a second; OKX allows 3 from one address. Absent = no limit. */
+  readonly connectsPerSecond?: number;
+}
+
+/** What a simulated OKX has done. */
+export interface OkxStats extends ServerStats {
+  /** Frames handed to subscribers, those at the beginning of a subscription among them; each has one row. */
+  readonly sent: KindCounts<OkxKind>;
+  /** The same by swap, where there were any; index-tickers count for the swap of the index. */
+  readonly symbols: Record<string, KindCounts<OkxKind>>;
+  /** Moves of the markets so far, subscribed or not. */
+  readonly events: number;
+  /** Subscriptions that deliver, and those acknowledged that never will. */
+  readonly subscriptions: number;
+  readonly silentSubscriptions: number;
+  /** Frames of the channel `instruments`. */
+  readonly announcements: number;
+  /** Connections cut because they did not read. */
+  readonly slowConsumersTotal: number;
+  /** Connections closed because nothing passed on them. */
+  readonly idleTotal: number;
+  /** Time in ms for which the set rate was not kept because the process was stalled. */
+  readonly skippedMs: number;
+}
+
+/** A running simulated exchange. */
+export interface SimulatedOkx {
+  /** Base for `exchanges.okx.ws_url`. */
+  readonly url: string;
+  /** Base for `exchanges.okx.rest_url`. */
+  readonly restUrl: string;
+  readonly port: number;
+  /** All instruments as they are now. */
+  readonly instruments: readonly Instrument[];
+  /** Resolves when `events` were made and every socket has taken its share; never without a limit. */
+  readonly finished: Promise<void>;
+  stats(): OkxStats;
+  /** Stops the markets and resolves when every socket has taken what it was sent. */
+  pause(): Promise<void>;
+  /** Lets the markets go on after `pause`. */
+  resume(): void;
+  /** Lists the next swap that waits, and announces it. @throws Error when none waits. */
+  list(): Instrument;
+  /** Suspends a live swap for good, and announces it. @throws Error when it is not live. */
+  delist(instId: string): void;
+  stop(): Promise<void>;
+}
+
+export { OKX_KINDS, type OkxKind };
+
+const LIQUIDATIONS = "liquidation-orders:SWAP";
+const ANNOUNCEMENTS = "instruments:SWAP";
+const EVENTS_PER_BATCH = 1000;
+const BOOK_LAG_MS = 10;
+const TRADE_LAG_MS = 5;
+const LIQUIDATION_LAG_MS = 1000;
+/** Age of the liquidation with which a subscription begins. */
+const HISTORY_AGE_MS = 3 * 3_600_000;
+
+/** Starts the exchange. Throws (EADDRINUSE) when the port is taken. */
+export function startOkx(options: OkxOptions = {}): SimulatedOkx {
+  return new Simulation(options);
+}
+
+class Simulation implements SimulatedOkx, SubscriptionSink {
+  readonly finished: Promise<void>;
+
+  readonly #instruments: Instrument[];
+  readonly #known: ReadonlySet<string>;
+  readonly #server: ExchangeServer;
+  readonly #scheduler: Scheduler;
+  readonly #delivery: Delivery;
+  readonly #idle: IdleWatch;
+  readonly #counters: Counters<OkxKind>;
+  readonly #waiting: Feed[];
+  readonly #channels = new Map<string, Channel>();
+  readonly #liquidations: Channel;
+  readonly #announced = new Set<Connection>();
+  readonly #random: Random;
+  /** Apart from `#random`, so that who listens does not change which swap moves next. */
+  readonly #lags: Random;
+  readonly #skew: number;
+  readonly #liquidationShare: number;
+  readonly #interestEvery: number;
+  readonly #fundingEvery: number;
+  readonly #finish: () => void;
+  #feeds: Feed[];
+  #zipf: Zipf;
+  #paused = false;
+  #subscriptions = 0;
+  #silent = 0;
+  #announcements = 0;
+
+  constructor({
+    seed = 1,
+    instruments = 200,
+    waiting = 1,
+    rate = 10_000,
+    burstFactor = 1,
+    burstEveryMs = 60_000,
+    burstLengthMs = 1000,
+    skew = 0.8,
+    liquidationShare = 0.002,
+    interestEverySeconds = 3,
+    fundingEverySeconds = 60,
+    events = Number.POSITIVE_INFINITY,
+    tickMs = 5,
+    maxCatchUpMs = 250,
+    slowConsumerBytes = 64 << 20,
+    backPressureBytes = 1 << 20,
+    stallTimeoutMs = 10_000,
+    idleTimeoutMs = 30_000,
+    operationsPerHour,
+    connectsPerSecond,
+    ...server
+  }: OkxOptions) {
+    this.#skew = skew;
+    this.#liquidationShare = liquidationShare;
+    this.#interestEvery = interestEverySeconds;
+    this.#fundingEvery = fundingEverySeconds;
+    this.#instruments = simulatedInstruments(instruments, waiting);
+    this.#known = new Set(this.#instruments.flatMap(({ instId, index }) => [instId, index]));
+    this.#counters = new Counters(
+      this.#instruments.map(({ instId }) => instId),
+      OKX_KINDS,
+    );
+    // The swaps that only discovery sees have no market.
+    const feeds = this.#instruments.slice(0, instruments + waiting).map((instrument, rank) => {
+      const slot = (kind: OkxKind): number => this.#counters.slot(rank, kind);
+      const live = (): boolean => this.#instruments[rank]?.state === "live";
+      return new Feed({ instrument, rank, seed, slot, live });
+    });
+    for (const feed of feeds) for (const [name, channel] of feed.channels) this.#channels.set(name, channel);
+    this.#feeds = feeds.slice(0, instruments);
+    this.#waiting = feeds.slice(instruments);
+    const [first] = this.#feeds;
+    this.#liquidations = {
+      subscribers: [],
+      slot: first?.liquidationSlot ?? 0,
+      first: (ms) => first?.pastLiquidationFrame(ms - HISTORY_AGE_MS),
+    };
+    this.#channels.set(LIQUIDATIONS, this.#liquidations);
+    this.#random = new Random(`${seed}/okx`);
+    this.#lags = new Random(`${seed}/okx/lags`);
+    this.#zipf = new Zipf(this.#feeds.length, skew);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.finished = promise;
+    this.#finish = resolve;
+    this.#scheduler = new Scheduler(
+      {
+        rate,
+        burstFactor,
+        burstEveryMs,
+        burstLengthMs,
+        maxCatchUpMs,
+        tickMs,
+        batch: EVENTS_PER_BATCH,
+        events,
+      },
+      {
+        events: (count, wallMs) => this.#events(count, wallMs),
+        second: (wallMs) => this.#second(wallMs),
+        blocked: () => this.#delivery.blocked(),
+      },
+    );
+    this.#server = serveExchange(
+      new OkxDialect({
+        instruments: (type) => (type === "SWAP" ? this.#instruments.map(instrumentInfo) : []),
+        exists: (instId) => this.#known.has(instId),
+        sink: this,
+        stats: () => this.stats(),
+        ...(operationsPerHour === undefined ? {} : { operationsPerHour }),
+        ...(connectsPerSecond === undefined ? {} : { connectsPerSecond }),
+      }),
+      // OKX neither pings nor ends connections by age; its limit is one of operations an hour.
+      {
+        messagesPerSecond: 100,
+        pingIntervalMs: Number.POSITIVE_INFINITY,
+        pongTimeoutMs: Number.POSITIVE_INFINITY,
+        lifetimeMs: Number.POSITIVE_INFINITY,
+        ...server,
+      },
+    );
+    this.#idle = new IdleWatch(this.#server.connections, idleTimeoutMs);
+    this.#delivery = new Delivery({
+      connections: this.#server.connections,
+      counts: this.#counters.counts,
+      maxRate: rate === "max",
+      slowConsumerBytes,
+      backPressureBytes,
+      stallTimeoutMs,
+      delivered: (connection) => this.#idle.heard(connection),
+    });
+  }
+
+  get port(): number {
+    return this.#server.port;
+  }
+
+  get url(): string {
+    return this.#server.url;
+  }
+
+  get restUrl(): string {
+    return this.#server.restUrl;
+  }
+
+  get instruments(): readonly Instrument[] {
+    return this.#instruments;
+  }
+
+  stats(): OkxStats {
+    return {
+      sent: this.#counters.totals(),
+      events: this.#scheduler.made,
+      subscriptions: this.#subscriptions,
+      silentSubscriptions: this.#silent,
+      announcements: this.#announcements,
+      slowConsumersTotal: this.#delivery.slowConsumers,
+      idleTotal: this.#idle.closed,
+      skippedMs: Math.round(this.#scheduler.skippedMs),
+      ...this.#server.stats(),
+      symbols: this.#counters.bySymbol(),
+    };
+  }
+
+  async pause(): Promise<void> {
+    this.#paused = true;
+    this.#scheduler.stop();
+    await this.#delivery.drained();
+  }
+
+  resume(): void {
+    this.#paused = false;
+    if (this.#subscriptions > 0) this.#scheduler.start();
+  }
+
+  list(): Instrument {
+    const feed = this.#waiting.shift();
+    if (feed === undefined) throw new Error("no swap waits to be listed: start with more of them (waiting)");
+    this.#feeds.push(feed);
+    this.#zipf = new Zipf(this.#feeds.length, this.#skew);
+    return this.#change(feed.rank, { state: "live", listMs: Date.now() });
+  }
+
+  delist(instId: string): void {
+    const feed = this.#feeds.find((candidate) => candidate.instId === instId);
+    if (feed === undefined) throw new Error(`${instId} is no live swap`);
+    this.#feeds = this.#feeds.filter((other) => other !== feed);
+    this.#zipf = new Zipf(this.#feeds.length, this.#skew);
+    this.#change(feed.rank, { state: "suspend", expMs: Date.now() });
+  }
+
+  async stop(): Promise<void> {
+    this.#paused = true;
+    this.#scheduler.stop();
+    this.#idle.stop();
+    await this.#server.stop();
+  }
+
+  heard(connection: Connection): void {
+    this.#idle.heard(connection);
+  }
+
+  subscribed(connection: Connection, name: string): void {
+    if (name === ANNOUNCEMENTS) {
+      this.#announced.add(connection);
+      return;
+    }
+    const channel = this.#channels.get(name);
+    if (channel === undefined) {
+      this.#silent++;
+      return;
+    }
+    channel.subscribers.push(connection);
+    this.#subscriptions++;
+    const first = channel.first(Date.now());
+    if (first !== undefined) {
+      connection.queue(first, channel.slot);
+      this.#delivery.flushOne(connection);
+    }
+    if (!this.#paused) this.#scheduler.start();
+  }
+
+  unsubscribed(connection: Connection, name: string): void {
+    if (name === ANNOUNCEMENTS) {
+      this.#announced.delete(connection);
+      return;
+    }
+    const channel = this.#channels.get(name);
+    if (channel === undefined) {
+      this.#silent--;
+      return;
+    }
+    channel.subscribers.splice(channel.subscribers.indexOf(connection), 1);
+    this.#subscriptions--;
+    if (this.#subscriptions === 0) this.#scheduler.stop();
+    this.#delivery.forget(connection);
+  }
+
+  /** An instrument changed: tells those who asked to be told. */
+  #change(rank: number, change: Partial<Instrument>): Instrument {
+    const before = this.#instruments[rank];
+    if (before === undefined) throw new Error(`no instrument has rank ${rank}`);
+    const after = { ...before, ...change };
+    this.#instruments[rank] = after;
+    const arg = { channel: "instruments", instType: "SWAP" };
+    const frame = JSON.stringify({ arg, data: [instrumentInfo(after)] });
+    for (const connection of this.#announced) {
+      connection.reply(frame);
+      this.#idle.heard(connection);
+      this.#announcements++;
+    }
+    return after;
+  }
+
+  #events(count: number, wallMs: number): void {
+    for (let i = 0; i < count && this.#feeds.length > 0; i++) {
+      const feed = this.#feeds[this.#zipf.pick(this.#random)] as Feed;
+      if (feed.market.step()) this.#trade(feed, wallMs);
+      else this.#quote(feed, wallMs);
+    }
+    this.#delivery.flush();
+    if (this.#scheduler.finished) void this.#delivery.drained().then(this.#finish);
+  }
+
+  #quote(feed: Feed, wallMs: number): void {
+    if (feed.book.subscribers.length === 0) return;
+    deliver(feed.book, feed.bookFrame(wallMs - this.#lags.below(BOOK_LAG_MS)));
+  }
+
+  #trade(feed: Feed, wallMs: number): void {
+    const liquidated = feed.market.liquidate(this.#liquidationShare);
+    if (feed.trade.subscribers.length > 0) {
+      deliver(feed.trade, feed.tradeFrame(wallMs - this.#lags.below(TRADE_LAG_MS)));
+    }
+    const second = Math.floor(wallMs / 1000);
+    if (!liquidated || feed.liquidatedSecond === second) return;
+    feed.liquidatedSecond = second;
+    if (this.#liquidations.subscribers.length === 0) return;
+    const ms = wallMs - this.#lags.below(LIQUIDATION_LAG_MS);
+    deliver(this.#liquidations, feed.liquidationFrame(ms), feed.liquidationSlot);
+  }
+
+  /** Prices each second; open interest and funding now and then, each swap at its own second. */
+  #second(wallMs: number): void {
+    const second = wallMs / 1000;
+    for (const feed of this.#feeds) {
+      feed.moveSlowly();
+      const { rank, mark, index, interest, funding } = feed;
+      if (mark.subscribers.length > 0) deliver(mark, feed.markFrame(wallMs));
+      if (index.subscribers.length > 0) deliver(index, feed.indexFrame(wallMs));
+      if ((second + rank) % this.#interestEvery === 0 && interest.subscribers.length > 0) {
+        deliver(interest, feed.interestFrame(wallMs));
+      }
+      if ((second + rank) % this.#fundingEvery === 0 && funding.subscribers.length > 0) {
+        deliver(funding, feed.fundingFrame(wallMs));
+      }
+    }
+    this.#delivery.flush();
+  }
+}
