@@ -78,8 +78,7 @@ describe("asking", () => {
     pass(PACE);
     for (const { id } of [...sent]) answer(id);
     pass(PACE * 2);
-    // Nothing waits but the one retry of what was refused.
-    expect(jest.getTimerCount()).toBe(1);
+    expect(jest.getTimerCount()).toBe(0);
     pass(ACK_TIMEOUT * 20);
     expect(sent.length).toBe(2);
     expect(refused).toEqual([]);

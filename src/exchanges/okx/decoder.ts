@@ -3,10 +3,12 @@ import { SIDE_BUY, SIDE_SELL } from "../../events/streams.ts";
 import { FRAME, type FrameClass, type RowWriter } from "../decoding/decoder.ts";
 import { ABSENT, BAIL, FrameDecoder, type Scanned, UNSCANNED } from "../decoding/frame-decoder.ts";
 import { type Fields, FrameError, isObject } from "../decoding/json.ts";
-import { literal, type Scanner } from "../decoding/scanner.ts";
+import type { Scanner } from "../decoding/scanner.ts";
 import { EVENTS, isPong } from "./answer.ts";
 import { isNotRecorded } from "./channels.ts";
+import { bestOf, closingSide, each, listOf, requireAny, sideOf } from "./fields.ts";
 import { FirstFrames } from "./history.ts";
+import { L } from "./literals.ts";
 
 const BBO = slotsOf("bbo");
 const TRADE = slotsOf("trade");
@@ -20,48 +22,6 @@ const COUNT_MAX = 2 ** 31 - 1;
 
 /** A liquidation older than this in the first frame of a connection is history, µs. */
 const HISTORY_AGE = 5_000_000;
-
-const L = {
-  head: literal('{"arg":{"channel":"'),
-  bbo: literal('bbo-tbt","instId":"'),
-  trades: literal('trades","instId":"'),
-  markPrice: literal('mark-price","instId":"'),
-  index: literal('index-tickers","instId":"'),
-  interest: literal('open-interest","instId":"'),
-  book: literal('},"data":[{"asks":['),
-  level: literal('["'),
-  more: literal(',"'),
-  levelEnd: literal("]]"),
-  noLevel: literal("]"),
-  bids: literal(',"bids":['),
-  row: literal('},"data":[{"instId":"'),
-  nextRow: literal('},{"instId":"'),
-  quote: literal('"'),
-  time: literal(',"ts":"'),
-  sequence: literal(',"seqId":'),
-  end: literal("}]}"),
-  tradeId: literal(',"tradeId":"'),
-  price: literal('","px":"'),
-  amount: literal(',"sz":"'),
-  side: literal(',"side":"'),
-  buy: literal('buy"'),
-  sell: literal('sell"'),
-  count: literal(',"count":"'),
-  source: literal(',"source":"'),
-  ordinary: literal('0"'),
-  improved: literal('1"'),
-  type: literal(',"instType":"'),
-  mark: literal(',"markPx":"'),
-  indexPrice: literal(',"idxPx":"'),
-  open: literal(',"open24h":"'),
-  high: literal(',"high24h":"'),
-  low: literal(',"low24h":"'),
-  openUtc0: literal(',"sodUtc0":"'),
-  openUtc8: literal(',"sodUtc8":"'),
-  contracts: literal(',"oi":"'),
-  coins: literal(',"oiCcy":"'),
-  value: literal(',"oiUsd":"'),
-} as const;
 
 /** Decodes frames of `/ws/v5/public`, and `trades-all` of `/ws/v5/business`. */
 export class OkxDecoder extends FrameDecoder {
@@ -409,7 +369,7 @@ export class OkxDecoder extends FrameDecoder {
     this.setText(writer, TRADE.id, id, "tradeId");
     const count = this.#countOf(fields);
     const source = read.id(fields, "source");
-    row[TRADE.side] = this.#sideOf(fields);
+    row[TRADE.side] = sideOf(fields);
     row[TRADE.price] = price;
     row[TRADE.amount] = amount;
     row[TRADE.count] = count;
@@ -427,22 +387,6 @@ export class OkxDecoder extends FrameDecoder {
     if (Number.isNaN(count) || Math.abs(count) <= COUNT_MAX) return count;
     this.read.oversized++;
     return ABSENT;
-  }
-
-  /** Code of `side`; NULL when it is absent. */
-  #sideOf(fields: Fields): number {
-    switch (fields.side) {
-      case "buy":
-        return SIDE_BUY;
-      case "sell":
-        return SIDE_SELL;
-      case undefined:
-      case null:
-      case "":
-        return ABSENT;
-      default:
-        throw new FrameError("side is neither buy nor sell");
-    }
   }
 
   /** Takes note of a trade; `id` is the last of its `count` fills. */
@@ -523,7 +467,7 @@ export class OkxDecoder extends FrameDecoder {
     requireAny(order, "bkPx", "sz");
     const time = read.time(order, "ts");
     const row = this.begin(writer, LAYOUTS.liquidation, symbol, time, ABSENT);
-    const side = this.#sideOf(order);
+    const side = sideOf(order);
     row[LIQUIDATION.side] = Number.isNaN(side) ? closingSide(order) : side;
     row[LIQUIDATION.price] = read.decimal(order, "bkPx");
     row[LIQUIDATION.amount] = read.decimal(order, "sz");
@@ -537,42 +481,4 @@ export class OkxDecoder extends FrameDecoder {
     if (this.#local === 0) return 1;
     return Number.isNaN(time) ? ABSENT : Number(time < this.#local - HISTORY_AGE);
   }
-}
-
-/** The order that closes a position; NULL for "net", which may be either. */
-function closingSide({ posSide }: Fields): number {
-  return posSide === "long" ? SIDE_SELL : posSide === "short" ? SIDE_BUY : ABSENT;
-}
-
-/** A frame without any of these fields is of another shape; one where they are "" has nothing to say. */
-function requireAny(fields: Fields, ...keys: string[]): void {
-  if (keys.every((key) => fields[key] === undefined)) throw new FrameError(`no ${keys.join(", ")}`);
-}
-
-/** Price and amount of the best level of a side: `[["111.06","55154","0","2"]]`; nothing when it is empty. */
-function bestOf(fields: Fields, side: "asks" | "bids"): Fields {
-  const levels = fields[side];
-  if (levels === undefined || levels === null) return {};
-  if (!Array.isArray(levels)) throw new FrameError(`${side} is not a list`);
-  const best: unknown = levels[0];
-  if (best === undefined) return {};
-  if (!Array.isArray(best)) throw new FrameError(`${side} is not a list of levels`);
-  return { price: best[0], amount: best[1] };
-}
-
-function listOf(fields: Fields, key: string): readonly unknown[] {
-  const list = fields[key];
-  if (!Array.isArray(list)) throw new FrameError(`${key} is not a list`);
-  return list;
-}
-
-/** Reads all entries in order; together they are what the best of them is, and nothing where there are none. */
-function each(list: readonly unknown[], read: (entry: Fields) => FrameClass): FrameClass {
-  let kind: FrameClass = FRAME.IGNORED;
-  for (const entry of list) {
-    if (!isObject(entry)) throw new FrameError("an entry is not an object");
-    const one = read(entry);
-    if (one === FRAME.EVENTS || (one === FRAME.UNWANTED && kind !== FRAME.EVENTS)) kind = one;
-  }
-  return kind;
 }
