@@ -9,6 +9,7 @@ const LAYERS = [
   "status",
   "ingest",
   "storage",
+  "capture",
   "exchanges",
   "simulator",
   "events",

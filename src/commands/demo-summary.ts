@@ -1,22 +1,20 @@
 /** What the demo tells at its end: what was recorded, and an answer of SQL over the fresh lake. */
 import { DuckDBInstance } from "@duckdb/node-api";
-import { STREAM_NAMES } from "../events/streams.ts";
 import { type Cell, formatTable } from "../lib/table.ts";
 import type { Snapshot } from "../status/snapshot.ts";
 import { sqlText } from "../storage/projection.ts";
 
 /** The question that the demo asks the lake it has just written. */
 function question(lake: string, run: string): string {
-  const files = (stream: string) =>
-    sqlText(`${lake}/v1/exchange=binance/stream=${stream}/**/*_${run}_*.parquet`);
+  const files = (stream: string) => sqlText(`${lake}/v1/exchange=*/stream=${stream}/**/*_${run}_*.parquet`);
   return `WITH quotes AS (
-  SELECT symbol, count(*) AS quotes, avg((ask_price - bid_price) / bid_price) * 1e4 AS spread_bps
-  FROM ${files("bbo")} GROUP BY symbol
+  SELECT exchange, symbol, avg((ask_price - bid_price) / bid_price) * 1e4 AS spread_bps
+  FROM ${files("bbo")} GROUP BY exchange, symbol
 )
-SELECT symbol, count(*) AS trades, sum(price * amount) AS volume,
+SELECT exchange, symbol, count(*) AS trades,
        sum(price * amount) / sum(amount) AS vwap, spread_bps
-FROM ${files("trade")} JOIN quotes USING (symbol)
-GROUP BY symbol, spread_bps ORDER BY volume DESC LIMIT 5`;
+FROM ${files("trade")} JOIN quotes USING (exchange, symbol)
+GROUP BY exchange, symbol, spread_bps ORDER BY trades DESC LIMIT 6`;
 }
 
 /** The text of the summary. */
@@ -24,10 +22,10 @@ export async function summarize(options: {
   lake: string;
   run: string;
   snapshot: Snapshot;
-  /** Frames that the simulated exchange sent. */
+  /** Frames or events that the simulated exchanges sent. */
   sent: number;
   seconds: number;
-  /** CPU time of the process, simulated exchange included. */
+  /** CPU time of the process, simulated exchanges included. */
   cpuSeconds: number;
 }): Promise<string> {
   const { lake, run, snapshot, sent, seconds, cpuSeconds } = options;
@@ -38,16 +36,17 @@ export async function summarize(options: {
     (await connection.runAndReadAll(sql)).getRowsJS().map((row) => row.map(cellOf));
 
   const rows: Cell[][] = [];
-  for (const stream of STREAM_NAMES) {
-    const ring = rings.find((one) => one.stream === stream);
-    if (ring === undefined || ring.published === 0) continue;
-    const files = sqlText(`${lake}/v1/exchange=${ring.exchange}/stream=${stream}/**/*_${run}_*.parquet`);
+  for (const ring of rings) {
+    const { exchange, stream } = ring;
+    if (ring.published === 0) continue;
+    const files = sqlText(`${lake}/v1/exchange=${exchange}/stream=${stream}/**/*_${run}_*.parquet`);
     const [found = []] = await ask(
       `SELECT (SELECT count(*) FROM ${files}), (SELECT count(DISTINCT symbol) FROM ${files}),
               count(*), sum(file_size_bytes) FROM parquet_file_metadata(${files})`,
     );
     const [count, symbols, fileCount, bytes] = found;
     rows.push([
+      exchange,
       stream,
       count ?? null,
       symbols ?? null,
@@ -59,7 +58,7 @@ export async function summarize(options: {
     ]);
   }
   const sql = question(lake, run);
-  const answer = rows.some(([stream]) => stream === "trade") && rows.some(([stream]) => stream === "bbo");
+  const answer = ["trade", "bbo"].every((stream) => rows.some((row) => row[1] === stream));
   const answered = answer ? await ask(sql) : [];
   connection.closeSync();
   instance.closeSync();
@@ -68,15 +67,18 @@ export async function summarize(options: {
   const holds = balance.holds ? "the balance holds" : "THE BALANCE DOES NOT HOLD";
   return [
     "",
-    formatTable(["stream", "rows", "symbols", "files", "KiB", "B/row", "dropped", "ring peak %"], rows),
+    formatTable(
+      ["exchange", "stream", "rows", "symbols", "files", "KiB", "B/row", "dropped", "ring peak %"],
+      rows,
+    ),
     "",
-    `The exchange sent ${count(sent)} frames; received ${count(balance.received)} events = published ` +
+    `The exchanges sent ${count(sent)} frames; received ${count(balance.received)} events = published ` +
       `${count(balance.published)} + dropped ${count(balance.dropped)} + left ${count(balance.inOutbox)}: ${holds}.`,
     `${writer.filesWritten} files in ${seconds.toFixed(1)} s: ${count(Math.round(balance.received / seconds))} events/s; ` +
-      `${((cpuSeconds * 1e6) / Math.max(1, balance.received)).toFixed(2)} µs of CPU an event, the simulated exchange included.`,
+      `${((cpuSeconds * 1e6) / Math.max(1, balance.received)).toFixed(2)} µs of CPU an event, the simulated exchanges included.`,
     "",
     ...(answer
-      ? [sql, "", formatTable(["symbol", "trades", "volume", "vwap", "spread_bps"], answered)]
+      ? [sql, "", formatTable(["exchange", "symbol", "trades", "vwap", "spread_bps"], answered)]
       : ["No trades and quotes were recorded: there is nothing to ask the lake."]),
   ].join("\n");
 }

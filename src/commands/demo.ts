@@ -3,7 +3,8 @@ import type { Settings } from "../config/schema.ts";
 import { formatDuration } from "../config/units.ts";
 import type { Recorder } from "../recorder/recorder.ts";
 import { runSession } from "../recorder/session.ts";
-import type { FromSimulator, ToSimulator } from "../simulator/worker.ts";
+import { SIMULATED_NAMES, type SimulatedName } from "../simulator/exchanges.ts";
+import type { FromSimulator, SimulatedEndpoint, ToSimulator } from "../simulator/worker.ts";
 import { createLogger } from "../status/log.ts";
 import { AddressError, type StatusServer } from "../status/server.ts";
 import { queueOf, type Snapshot } from "../status/snapshot.ts";
@@ -32,14 +33,18 @@ const whole = (max: number) =>
 /** `tapedeck demo` */
 export const command: Command<Options> = {
   name: "demo",
-  summary: "Records the built-in simulated exchange and shows what came of it.",
+  summary: "Records the built-in simulated exchanges and shows what came of it.",
   description:
-    "Starts a simulated Binance on this machine, records it as `record` would, and then asks the fresh lake " +
+    "Starts simulated exchanges on this machine, records them as `record` would, and then asks the fresh lake " +
     `what is in it. Nothing leaves this machine. Without --data it writes to ${DEMO_DEFAULTS.data}, without ` +
     `--duration it takes ${formatDuration(DEMO_DEFAULTS.duration)}.`,
   flags: [
-    { name: "rate", value: "N|max", meaning: "Events a second the exchange makes (default 20000)." },
-    { name: "instruments", value: "N", meaning: "Instruments it trades (default 200)." },
+    {
+      name: "rate",
+      value: "N|max",
+      meaning: "Quotes and trades a second over all exchanges (default 20000).",
+    },
+    { name: "instruments", value: "N", meaning: "Instruments each of them trades (default 200)." },
     { name: "seed", value: "TEXT", meaning: "Seed of its markets (default: demo)." },
   ],
   common: "all",
@@ -49,20 +54,18 @@ export const command: Command<Options> = {
     seed: z.string().min(1).default("demo"),
   }),
   async run({ options, settings: given, sources }) {
-    const simulator = await startSimulator(options);
+    const names = SIMULATED_NAMES.filter((name) => given.record.exchanges.includes(name));
+    const simulator = await startSimulator(names, options);
     const isDefault = (path: string) => sources.get(path) === "default";
     const settings: Settings = {
       ...given,
       data: isDefault("data") ? DEMO_DEFAULTS.data : given.data,
       record: {
         ...given.record,
-        exchanges: ["binance"],
+        exchanges: names,
         duration: given.record.duration ?? DEMO_DEFAULTS.duration,
       },
-      exchanges: {
-        ...given.exchanges,
-        binance: { ...given.exchanges.binance, ws_url: simulator.wsUrl, rest_url: simulator.restUrl },
-      },
+      exchanges: pointedAt(given.exchanges, simulator.endpoints),
       flush: {
         ...given.flush,
         interval: isDefault("flush.interval") ? DEMO_DEFAULTS.interval : given.flush.interval,
@@ -79,7 +82,7 @@ export const command: Command<Options> = {
     let timer: ReturnType<typeof setInterval> | undefined;
     const onStart = (recorder: Recorder, status: StatusServer) => {
       live.print(
-        `tapedeck demo: a simulated Binance with ${options.instruments} perpetuals at ` +
+        `tapedeck demo: simulated ${names.join(", ")} with ${options.instruments} perpetuals each at ` +
           `${options.rate === "max" ? "full speed" : `${options.rate.toLocaleString("en-US")} events/s`}, recorded for ` +
           `${formatDuration(settings.record.duration ?? 0)} to ${settings.data}\nstatus: ${status.url}/status\n`,
       );
@@ -119,13 +122,25 @@ export const command: Command<Options> = {
   },
 };
 
-async function startSimulator(options: Options) {
+/** Settings of the exchanges with the addresses of their simulated twins. */
+function pointedAt(
+  exchanges: Settings["exchanges"],
+  endpoints: readonly SimulatedEndpoint[],
+): Settings["exchanges"] {
+  const result = { ...exchanges };
+  for (const { exchange, wsUrl, restUrl } of endpoints) {
+    result[exchange] = { ...result[exchange], ws_url: wsUrl, rest_url: restUrl };
+  }
+  return result;
+}
+
+async function startSimulator(exchanges: readonly SimulatedName[], options: Options) {
   const worker = new Worker(new URL("../simulator/worker.ts", import.meta.url));
-  const ready = Promise.withResolvers<{ wsUrl: string; restUrl: string }>();
+  const ready = Promise.withResolvers<readonly SimulatedEndpoint[]>();
   const stopped = Promise.withResolvers<number>();
   worker.addEventListener("message", ({ data }: MessageEvent<FromSimulator>) => {
-    if (data.type === "ready") ready.resolve(data);
-    else stopped.resolve(Object.values(data.stats.sent).reduce((sum, count) => sum + count, 0));
+    if (data.type === "ready") ready.resolve(data.endpoints);
+    else stopped.resolve(data.sent);
   });
   worker.addEventListener("error", (event) => {
     const error = new Error(`the simulated exchange failed: ${event.message}`);
@@ -134,12 +149,13 @@ async function startSimulator(options: Options) {
   });
   stopped.promise.catch(() => undefined);
   const post = (message: ToSimulator) => worker.postMessage(message);
-  post({ type: "start", options: { ...options, port: 0 } });
-  const { wsUrl, restUrl } = await ready.promise;
+  const { seed, instruments, rate } = options;
+  const each = rate === "max" ? rate : Math.max(1, Math.round(rate / exchanges.length));
+  post({ type: "start", exchanges, options: { port: 0, seed, instruments, rate: each } });
+  const endpoints = await ready.promise;
   return {
-    wsUrl,
-    restUrl,
-    /** Ends it; resolves to the number of frames it sent. */
+    endpoints,
+    /** Ends them; resolves to the number of frames or events they sent. */
     stop: () => {
       post({ type: "stop" });
       return stopped.promise;

@@ -16,7 +16,7 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     load: async () => (await import("./record.ts")).command,
   },
   demo: {
-    summary: "Records the built-in simulated exchange and shows what came of it.",
+    summary: "Records the built-in simulated exchanges and shows what came of it.",
     load: async () => (await import("./demo.ts")).command,
   },
   simulate: {

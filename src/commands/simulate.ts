@@ -1,7 +1,7 @@
 /** `tapedeck simulate`: generated exchanges on loopback. */
 import { z } from "zod";
 import { parseDuration } from "../config/units.ts";
-import { type BinanceStats, startBinance } from "../simulator/binance.ts";
+import { SIMULATED_EXCHANGES, SIMULATED_NAMES, type SimulationStats } from "../simulator/exchanges.ts";
 import { untilSignal } from "../simulator/until-signal.ts";
 import { type Command, Failure } from "./command.ts";
 
@@ -26,6 +26,9 @@ const duration = z.string().transform((text, context) => {
 });
 
 const OPTIONS = z.object({
+  exchange: z
+    .enum(SIMULATED_NAMES, { error: `one of ${SIMULATED_NAMES.join(", ")} is wanted` })
+    .default("binance"),
   port: z.string().default(PORT_DEFAULT).pipe(whole(0, 65_535)),
   seed: z.string().default("1"),
   instruments: z.string().default("200").pipe(whole(1, INSTRUMENTS_MAX)),
@@ -54,16 +57,17 @@ export const command: Command<z.infer<typeof OPTIONS>> = {
   name: "simulate",
   summary: "Serves a simulated exchange over WebSocket and HTTP.",
   description:
-    "Serves Binance USD-M futures with generated markets: the same routes, subscriptions, limits and " +
-    "frames, from a seed. GET /sim/stats tells what was sent. Ends on Ctrl-C.",
+    "Serves an exchange with generated markets: the same routes, subscriptions, limits and frames, from a " +
+    "seed. GET /sim/stats tells what was sent. Ends on Ctrl-C. Several exchanges are several of these.",
   flags: [
+    { name: "exchange", value: "NAME", meaning: `One of ${SIMULATED_NAMES.join(", ")} (default binance).` },
     { name: "port", value: "N", meaning: `Port on 127.0.0.1; 0 = any free one (default ${PORT_DEFAULT}).` },
     { name: "seed", value: "TEXT", meaning: "Same seed, same prices and ids (default 1)." },
     { name: "instruments", value: "N", meaning: "USDT perpetuals that trade (default 200)." },
     {
       name: "rate",
       value: "N|max",
-      meaning: "Events per second of bookTicker and aggTrade, or as fast as they are taken (default 10000).",
+      meaning: "Quotes and trades per second, or as fast as they are taken (default 10000).",
     },
     {
       name: "burst-factor",
@@ -77,9 +81,19 @@ export const command: Command<z.infer<typeof OPTIONS>> = {
   common: [],
   options: OPTIONS,
   async run({ options }) {
-    const { port, seed, instruments, rate, burstFactor, burstEvery, burstLength, quietLog } = options;
+    const {
+      exchange: name,
+      port,
+      seed,
+      instruments,
+      rate,
+      burstFactor,
+      burstEvery,
+      burstLength,
+      quietLog,
+    } = options;
     const exchange = orFailure(port, () =>
-      startBinance({
+      SIMULATED_EXCHANGES[name]({
         port,
         seed,
         instruments,
@@ -90,9 +104,9 @@ export const command: Command<z.infer<typeof OPTIONS>> = {
       }),
     );
     const ended = untilSignal();
-    console.log(`simulate: binance with ${instruments} instruments, seed ${seed}, ready at ${exchange.url}`);
+    console.log(`simulate: ${name} with ${instruments} instruments, seed ${seed}, ready at ${exchange.url}`);
     console.log(
-      `record it: tapedeck record --set exchanges.binance.ws_url=${exchange.url} --set exchanges.binance.rest_url=${exchange.restUrl}`,
+      `record it: tapedeck record --exchanges ${name} --set exchanges.${name}.ws_url=${exchange.url} --set exchanges.${name}.rest_url=${exchange.restUrl}`,
     );
     const live = !quietLog && process.stderr.isTTY ? liveLine(() => exchange.stats()) : undefined;
     await ended;
@@ -105,7 +119,7 @@ export const command: Command<z.infer<typeof OPTIONS>> = {
 };
 
 /** Redraws one line a second on stderr; the returned function ends it. */
-function liveLine(read: () => BinanceStats): () => void {
+function liveLine(read: () => SimulationStats): () => void {
   let before = 0;
   const timer = setInterval(() => {
     const stats = read();
@@ -122,11 +136,11 @@ function liveLine(read: () => BinanceStats): () => void {
   };
 }
 
-function sum({ sent }: BinanceStats): number {
+function sum({ sent }: SimulationStats): number {
   return Object.values(sent).reduce((total, count) => total + count, 0);
 }
 
-function sentText(stats: BinanceStats): string {
+function sentText(stats: SimulationStats): string {
   const kinds = Object.entries(stats.sent).map(([kind, count]) => `${kind} ${count}`);
   return `${sum(stats)} frames (${kinds.join(", ")})`;
 }

@@ -1,9 +1,11 @@
 /** All exchanges by name. */
 import { binance } from "./binance.ts";
+import { bybit } from "./bybit.ts";
 import type { Exchange } from "./exchange.ts";
+import { okx } from "./okx.ts";
 
 /** Every exchange there is. */
-export const EXCHANGES: readonly Exchange[] = [binance];
+export const EXCHANGES: readonly Exchange[] = [binance, bybit, okx];
 
 /** The exchange of this name. @throws Error when there is none. */
 export function exchangeByName(name: string): Exchange {

@@ -1,3 +1,5 @@
+import { accessSync, constants, mkdirSync } from "node:fs";
+import { join } from "node:path";
 import type {
   FromCaptureWorker,
   RawFile,
@@ -8,6 +10,7 @@ import type {
 } from "../capture/messages.ts";
 import type { Settings } from "../config/schema.ts";
 import type { Logger } from "../status/log.ts";
+import { type DataFolder, FolderError } from "../storage/folder.ts";
 import type { IngestThread } from "./ingest-thread.ts";
 import { type RawSummary, rawSummary } from "./raw-summary.ts";
 import { startThread, type Thread } from "./thread.ts";
@@ -156,9 +159,24 @@ function recoveredFields({ path, from, blocks, bytes, cut }: RecoveredFile) {
   return { path, from, blocks, bytes, cut_bytes: cut };
 }
 
-/** The writer's options out of the settings. */
-export function writerOptions(settings: Settings, root: string, run: string): WriterOptions {
+/**
+ * The writer's options out of the settings; creates the folder of raw frames, DIR/raw.
+ *
+ * @throws FolderError when it cannot be written
+ */
+export function writerOptions(settings: Settings, folder: DataFolder, run: string): WriterOptions {
   const { raw } = settings;
+  const root = join(folder.root, "raw");
+  try {
+    mkdirSync(root, { recursive: true });
+    accessSync(root, constants.W_OK | constants.X_OK);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new FolderError(
+      `the folder of raw frames ${root} cannot be written (${why}); give this user the right to write there, ` +
+        "choose another data folder with --data DIR, or record without --raw",
+    );
+  }
   return {
     root,
     run,

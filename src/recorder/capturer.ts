@@ -1,7 +1,6 @@
-import { join } from "node:path";
 import type { Settings } from "../config/schema.ts";
 import type { Logger } from "../status/log.ts";
-import { type FolderLock, lockFolder, openFolder } from "../storage/folder.ts";
+import { type DataFolder, type FolderLock, lockFolder, openFolder } from "../storage/folder.ts";
 import { newRun } from "../storage/names.ts";
 import { CaptureThread, writerOptions } from "./capture-thread.ts";
 import { Discovery } from "./discovery.ts";
@@ -52,15 +51,15 @@ export class Capturer {
     settings: Settings;
     log: Logger;
     run: string;
-    root: string;
+    folder: DataFolder;
     lock: FolderLock;
   }) {
-    const { settings, log, run, root, lock } = options;
+    const { settings, log, run, folder, lock } = options;
     this.run = run;
     this.#settings = settings;
     this.#log = log;
     this.#lock = lock;
-    this.#capture = new CaptureThread(writerOptions(settings, root, run), log);
+    this.#capture = new CaptureThread(writerOptions(settings, folder, run), log);
     void this.#capture.died.then((why) => this.#died.resolve(`the writer of raw frames died: ${why}`));
     this.#ingest = new IngestThread(
       {
@@ -103,11 +102,18 @@ export class Capturer {
     const folder = openFolder(settings.data);
     const run = newRun(settings.instance, Date.now() * 1000);
     const lock = lockFolder(folder, run);
-    const root = join(folder.root, "raw");
-    const capturer = new Capturer({ settings, log, run, root, lock });
+    const capturer = new Capturer({ settings, log, run, folder, lock });
     const { exchanges, streams } = settings.record;
     const pid = process.pid;
-    log.info("collector_start", { run, version: VERSION, pid, data: root, exchanges, streams, raw: "only" });
+    log.info("collector_start", {
+      run,
+      version: VERSION,
+      pid,
+      data: folder.root,
+      exchanges,
+      streams,
+      raw: "only",
+    });
     await capturer.#capture.ready;
     capturer.#capture.follow(capturer.#ingest);
     capturer.#discovery.start();

@@ -1,4 +1,3 @@
-import { join } from "node:path";
 import type { ExchangeName } from "../config/exchanges.ts";
 import type { Settings } from "../config/schema.ts";
 import { SLOW_STREAMS } from "../config/schema.ts";
@@ -127,9 +126,7 @@ export class Recorder {
         },
       },
     );
-    this.#capture = settings.record.raw
-      ? new CaptureThread(writerOptions(settings, join(folder.root, "raw"), run), log)
-      : null;
+    this.#capture = settings.record.raw ? new CaptureThread(writerOptions(settings, folder, run), log) : null;
     this.#ingest = new IngestThread(
       {
         connectionCounter: new SharedArrayBuffer(4),

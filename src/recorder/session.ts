@@ -67,6 +67,8 @@ export function watchSignals(log: Logger): { first: Promise<"signal">; stop(): v
   return {
     first: first.promise,
     stop() {
+      // The echo of a signal may come as late as this: without a listener it would kill the process.
+      if (firstAt !== null) return;
       process.off("SIGINT", onSignal);
       process.off("SIGTERM", onSignal);
     },

@@ -1,13 +1,17 @@
 /** Serves captured frames over WebSocket as the exchange would: each once, in order, to its subscriber. */
 import { BinanceReplay } from "./binance/replay.ts";
+import { BybitReplay } from "./bybit/replay.ts";
 import { capturedLines } from "./capture-file.ts";
 import type { Connection } from "./connection.ts";
+import { OkxReplay } from "./okx/replay.ts";
 import type { Captured, ReplayProtocol, ReplaySink } from "./replay-protocol.ts";
 import { type ExchangeServer, type ServerOptions, type ServerStats, serveExchange } from "./server.ts";
 
 /** Exchanges whose captures can be served; a new one is one file and one line here. */
 export const REPLAY_EXCHANGES: Readonly<Record<string, () => ReplayProtocol>> = {
   binance: () => new BinanceReplay(),
+  bybit: () => new BybitReplay(),
+  okx: () => new OkxReplay(),
 };
 
 /** Settings of {@link startReplay}. */

@@ -42,7 +42,14 @@ test("every fault of a command line is listed at once, exit 2, and nothing is to
     { cwd, env: { TAPEDECK_DRAIN_POLL: "-1" } },
   );
   expect(await process.exit()).toBe(2);
-  const words = ["--no-such-flag", "trades", "krakken", "ring.capacity.bbo", "flush.interval", "no.such.setting"];
+  const words = [
+    "--no-such-flag",
+    "trades",
+    "krakken",
+    "ring.capacity.bbo",
+    "flush.interval",
+    "no.such.setting",
+  ];
   for (const word of [...words, "99999", "TAPEDECK_DRAIN_POLL"]) expect(process.stderr).toContain(word);
   expect(process.stdout).toBe("");
   expect(existsSync(join(cwd, "data"))).toBe(false);
@@ -56,7 +63,11 @@ test("a data folder that cannot be written is named, exit 1", async () => {
     if (part.endsWith("lock.db")) mkdirSync(path);
     else writeFileSync(path, "a file");
     const data = join(cwd, part.split("/")[0] ?? "");
-    await expectFailure(tapedeck(recordArguments({ cwd, data, exchange: NOWHERE }), { cwd }), data, "--data DIR");
+    await expectFailure(
+      tapedeck(recordArguments({ cwd, data, exchange: NOWHERE }), { cwd }),
+      data,
+      "--data DIR",
+    );
   }
 });
 
@@ -95,7 +106,11 @@ test("symbols that do not exist are named, the others are recorded", async () =>
     const args = ["--symbols", "BTCUSDT,NOSUCHUSDT,ethusdt,币安USDT"];
     const recorder = await startRecorder({ cwd, exchange, args });
     const warning = await recorder.process.event("symbols_unknown");
-    expect(warning).toMatchObject({ exchange: "binance", symbols: ["NOSUCHUSDT", "币安USDT"], level: "warn" });
+    expect(warning).toMatchObject({
+      exchange: "binance",
+      symbols: ["NOSUCHUSDT", "币安USDT"],
+      level: "warn",
+    });
     await recorder.until("events", ({ total_events }) => total_events > 20);
     expect(await recorder.get("/streams")).toMatchObject({ symbols: ["BTCUSDT", "ETHUSDT"] });
     const { code, end } = await recorder.stop();
@@ -103,7 +118,9 @@ test("symbols that do not exist are named, the others are recorded", async () =>
     await withSql(async (sql) => {
       const { rows } = await auditLake(sql, recorder.data);
       expect(rows + end.dropped).toBe(end.received);
-      const symbols = await sql.rows(`SELECT DISTINCT symbol FROM ${streamFrom(recorder.data, "bbo")} ORDER BY 1`);
+      const symbols = await sql.rows(
+        `SELECT DISTINCT symbol FROM ${streamFrom(recorder.data, "bbo")} ORDER BY 1`,
+      );
       expect(symbols).toEqual([{ symbol: "BTCUSDT" }, { symbol: "ETHUSDT" }]);
     });
   } finally {
@@ -134,7 +151,11 @@ test("an exchange that cannot be reached is tried again; until then OFFLINE, and
     expect(String(failed.error)).toContain("503");
     await waitFor("further attempts", () => asked >= 3);
     expect(statusSchema.parse(await recorder.get("/status")).state).toBe("OFFLINE");
-    expect(await recorder.get("/health")).toMatchObject({ status: "ok", last_event_ts: null, last_write_ts: null });
+    expect(await recorder.get("/health")).toMatchObject({
+      status: "ok",
+      last_event_ts: null,
+      last_write_ts: null,
+    });
     const { code } = await recorder.stop();
     expect(code).toBe(0);
   } finally {
@@ -202,7 +223,11 @@ test("frames that cannot be decoded are counted and kept, within the bound, and 
     const bad = Uint8Array.of(0x7b, 0xff, 0xfe, 0x00, 0x7d);
     for (let u = 1; u <= 50; u++) {
       socket?.send(good(u));
-      socket?.send(u === 25 ? bad : `{"stream":"btcusdt@bookTicker","data":{"e":"new","u":${u},"text":"${"x".repeat(100)}"}}`);
+      socket?.send(
+        u === 25
+          ? bad
+          : `{"stream":"btcusdt@bookTicker","data":{"e":"new","u":${u},"text":"${"x".repeat(100)}"}}`,
+      );
     }
     await recorder.until("50 events", ({ total_events }) => total_events === 50);
     const { code, end } = await recorder.stop();
@@ -211,10 +236,17 @@ test("frames that cannot be decoded are counted and kept, within the bound, and 
     const [name = ""] = readdirSync(join(recorder.data, "quarantine"));
     const text = readFileSync(join(recorder.data, "quarantine", name), "utf8");
     expect(Buffer.byteLength(text)).toBeLessThanOrEqual(4096);
-    const lines = text.trimEnd().split("\n").map((line) => JSON.parse(line));
+    const lines = text
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line));
     expect(lines.length).toBeGreaterThan(5);
     expect(lines.length).toBeLessThan(50);
-    expect(lines[0]).toMatchObject({ dir: "in", exchange: "binance", reason: expect.stringContaining("new") });
+    expect(lines[0]).toMatchObject({
+      dir: "in",
+      exchange: "binance",
+      reason: expect.stringContaining("new"),
+    });
     await withSql(async (sql) => {
       const { rows, holes } = await auditLake(sql, recorder.data);
       expect([rows, holes]).toEqual([50, 0]);

@@ -25,7 +25,12 @@ test("a tiny ring and a slow drain: drops are exact, named and shown, and the ba
       cwd,
       exchange,
       args: ["--streams", "bbo"],
-      set: { "ring.capacity.bbo": "256", "drain.poll": "500ms", "flush.interval": "1s", "flush.min_gap": "0ms" },
+      set: {
+        "ring.capacity.bbo": "256",
+        "drain.poll": "500ms",
+        "flush.interval": "1s",
+        "flush.min_gap": "0ms",
+      },
     });
     const samples: BalanceAnswer[] = [];
     let dropsSeen = 0;

@@ -83,53 +83,66 @@ async function expectedOf(sql: Sql, stream: string, sums: readonly string[]) {
   return { rows: Number(rows), first: Number(first), last: Number(last), symbols: [low, high], sums: summed };
 }
 
-describe.skipIf(MISSING.size === TOOLS.length)(`Python readers${PYTHON === undefined ? note("") : ""}`, () => {
-  beforeAll(recordLake, 30_000);
+describe.skipIf(MISSING.size === TOOLS.length)(
+  `Python readers${PYTHON === undefined ? note("") : ""}`,
+  () => {
+    beforeAll(recordLake, 30_000);
 
-  for (const tool of TOOLS) {
-    test.skipIf(MISSING.has(tool))(`${tool} finds what DuckDB finds, times in UTC${note(tool)}`, async () => {
-      const child = Bun.spawn([PYTHON ?? "", SCRIPT, tool, join(data, "lake")], {
-        stdout: "pipe",
-        stderr: "pipe",
-        // A zone that is not UTC: times must not depend on where they are read.
-        env: { ...process.env, TZ: "America/New_York" },
-        timeout: 50_000,
-      });
-      const [stdout, stderr, code] = await Promise.all([
-        new Response(child.stdout).text(),
-        new Response(child.stderr).text(),
-        child.exited,
-      ]);
-      expect(code, stderr).toBe(0);
-      const report = reportSchema.parse(JSON.parse(stdout));
-      await withSql(async (sql) => {
-        const { byStream } = await auditLake(sql, data);
-        expect(Object.keys(byStream).sort()).toEqual(
-          ["bbo", "funding", "instruments", "liquidation", "mark_price", "trade"],
-        );
-        expect(Object.keys(report.streams).sort()).toEqual(Object.keys(byStream).sort());
-        expect(Object.keys(report.all).sort()).toEqual(Object.keys(byStream).sort());
-        for (const [stream, found] of Object.entries(report.streams)) {
-          const expected = await expectedOf(sql, stream, Object.keys(found.sums));
-          const { sums, zone, unit, ...exact } = found;
-          const { sums: expectedSums, ...expectedExact } = expected;
-          expect(exact, stream).toEqual(expectedExact as typeof exact);
-          expect(exact.rows, stream).toBe(byStream[stream] ?? 0);
-          expect([zone, unit], stream).toEqual(["UTC", "us"]);
-          for (const [name, sum] of Object.entries(sums)) {
-            // The order of adding differs from tool to tool, and with it the last digits.
-            const wanted = Number(expectedSums[name]);
-            expect(Math.abs(sum - wanted), `${stream}.${name}: ${sum}, not ${wanted}`).toBeLessThanOrEqual(
-              Math.abs(wanted) * 1e-12,
-            );
-          }
-          expect(report.all[stream], `${stream}, of the whole lake`).toEqual([
-            expected.rows,
-            expected.first,
-            expected.last,
+    for (const tool of TOOLS) {
+      test.skipIf(MISSING.has(tool))(
+        `${tool} finds what DuckDB finds, times in UTC${note(tool)}`,
+        async () => {
+          const child = Bun.spawn([PYTHON ?? "", SCRIPT, tool, join(data, "lake")], {
+            stdout: "pipe",
+            stderr: "pipe",
+            // A zone that is not UTC: times must not depend on where they are read.
+            env: { ...process.env, TZ: "America/New_York" },
+            timeout: 50_000,
+          });
+          const [stdout, stderr, code] = await Promise.all([
+            new Response(child.stdout).text(),
+            new Response(child.stderr).text(),
+            child.exited,
           ]);
-        }
-      });
-    }, 60_000);
-  }
-});
+          expect(code, stderr).toBe(0);
+          const report = reportSchema.parse(JSON.parse(stdout));
+          await withSql(async (sql) => {
+            const { byStream } = await auditLake(sql, data);
+            expect(Object.keys(byStream).sort()).toEqual([
+              "bbo",
+              "funding",
+              "instruments",
+              "liquidation",
+              "mark_price",
+              "trade",
+            ]);
+            expect(Object.keys(report.streams).sort()).toEqual(Object.keys(byStream).sort());
+            expect(Object.keys(report.all).sort()).toEqual(Object.keys(byStream).sort());
+            for (const [stream, found] of Object.entries(report.streams)) {
+              const expected = await expectedOf(sql, stream, Object.keys(found.sums));
+              const { sums, zone, unit, ...exact } = found;
+              const { sums: expectedSums, ...expectedExact } = expected;
+              expect(exact, stream).toEqual(expectedExact as typeof exact);
+              expect(exact.rows, stream).toBe(byStream[stream] ?? 0);
+              expect([zone, unit], stream).toEqual(["UTC", "us"]);
+              for (const [name, sum] of Object.entries(sums)) {
+                // The order of adding differs from tool to tool, and with it the last digits.
+                const wanted = Number(expectedSums[name]);
+                expect(
+                  Math.abs(sum - wanted),
+                  `${stream}.${name}: ${sum}, not ${wanted}`,
+                ).toBeLessThanOrEqual(Math.abs(wanted) * 1e-12);
+              }
+              expect(report.all[stream], `${stream}, of the whole lake`).toEqual([
+                expected.rows,
+                expected.first,
+                expected.last,
+              ]);
+            }
+          });
+        },
+        60_000,
+      );
+    }
+  },
+);

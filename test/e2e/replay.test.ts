@@ -177,7 +177,9 @@ test("own frames: every stream, a symbol beyond ASCII, what is not wanted, what 
   const wanted = decoded.events.filter(({ symbol }) => symbols.includes(symbol));
   // decode takes the contract types that are not recorded as well.
   expect(decoded.events.length).toBe(wanted.length + 1);
-  expect(Object.fromEntries([...Map.groupBy(wanted, ({ stream }) => stream)].map(([s, e]) => [s, e.length]))).toEqual({
+  expect(
+    Object.fromEntries([...Map.groupBy(wanted, ({ stream }) => stream)].map(([s, e]) => [s, e.length])),
+  ).toEqual({
     bbo: 301,
     trade: 76,
     mark_price: 31,
@@ -201,14 +203,19 @@ test("own frames: every stream, a symbol beyond ASCII, what is not wanted, what 
     const instruments = await sql.rows(
       `SELECT symbol, contract_type FROM ${streamFrom(data, "instruments")} ORDER BY symbol`,
     );
-    expect(instruments.map(({ symbol }) => symbol)).toEqual(
-      ["1000PEPEUSDT", "BTCUSDT", "BTCUSDT_270326", "币安人生USDT"],
-    );
+    expect(instruments.map(({ symbol }) => symbol)).toEqual([
+      "1000PEPEUSDT",
+      "BTCUSDT",
+      "BTCUSDT_270326",
+      "币安人生USDT",
+    ]);
   });
 
   const kept = readdirSync(join(data, "quarantine"));
   expect(kept.length).toBe(1);
-  const lines = readFileSync(join(data, "quarantine", kept[0] ?? ""), "utf8").trimEnd().split("\n");
+  const lines = readFileSync(join(data, "quarantine", kept[0] ?? ""), "utf8")
+    .trimEnd()
+    .split("\n");
   expect(lines.map((line) => JSON.parse(line).raw).sort()).toEqual([...broken].sort());
   expect(recorder.process.events("frame_quarantined").length).toBe(3);
 }, 60_000);

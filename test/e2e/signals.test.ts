@@ -18,7 +18,12 @@ function subfolder(name: string): string {
 }
 
 /** Which kind of frame gives the rows of a stream. */
-const KINDS = { bbo: "bookTicker", trade: "aggTrade", mark_price: "markPrice", funding: "markPrice" } as const;
+const KINDS = {
+  bbo: "bookTicker",
+  trade: "aggTrade",
+  mark_price: "markPrice",
+  funding: "markPrice",
+} as const;
 
 for (const { signal, rate, seconds, least } of [
   { signal: "SIGTERM", rate: 100_000, seconds: 4, least: 100_000 },
@@ -113,7 +118,9 @@ test("a second signal within a second is the same one; what cannot be published 
   expect(readdirSync(outbox).filter((name) => name.endsWith(".parquet"))).toEqual([]);
   await withSql(async (sql) => {
     await auditLake(sql, recorder.data);
-    const ofRun = lakeFiles(recorder.data).filter(({ run, stream }) => run === end.run && stream !== "instruments");
+    const ofRun = lakeFiles(recorder.data).filter(
+      ({ run, stream }) => run === end.run && stream !== "instruments",
+    );
     const paths = ofRun.map(({ path }) => quoted(path)).join(", ");
     const rows = await sql.number(`SELECT count(*) FROM read_parquet([${paths}], union_by_name = true)`);
     expect(rows + end.dropped).toBe(end.received);
@@ -150,14 +157,47 @@ test("a second signal after a second ends at once, exit 1; the next start goes o
   });
 }, 60_000);
 
-test("SIGTERM while the exchange cannot be reached, and before anything came", async () => {
+test("kill -9 in mid flow: what is in the lake is whole, and the next start puts the rest in its place", async () => {
+  const cwd = subfolder("killed");
+  const exchange = await startSimulate(cwd, "--rate", "50000", "--instruments", "50");
+  const set = { "flush.rows": "20000", "flush.interval": "300ms", "flush.min_gap": "0ms" };
+  const recorder = await startRecorder({ cwd, exchange, set });
+  await recorder.until("some files", ({ balance }) => balance.published > 40_000);
+  // At different stages of files on their way.
+  recorder.process.signal("SIGKILL");
+  expect(await recorder.process.exit()).toBe("SIGKILL");
+  const outbox = join(recorder.data, "outbox");
+  const left = readdirSync(outbox, { withFileTypes: true }).filter((entry) => entry.isFile());
+  const next = await startRecorder({ cwd, exchange, set });
+  await next.until("events", ({ total_events }) => total_events > 0);
+  const { code, end } = await next.stop();
+  expect(code).toBe(0);
+  expect(next.process.events("file_quarantined").length).toBe(
+    left.filter(({ name }) => !name.endsWith(".parquet")).length,
+  );
+  expect(next.process.events("file_published").filter(({ recovered }) => recovered === true).length).toBe(
+    left.filter(({ name }) => name.endsWith(".parquet")).length,
+  );
+  await withSql(async (sql) => {
+    const { rows, files } = await auditLake(sql, recorder.data);
+    expect(rows).toBeGreaterThan(40_000 + end.published);
+    expect(new Set(files.map(({ run }) => run)).size).toBe(2);
+  });
+}, 60_000);
+
+test("SIGTERM while the exchange cannot be reached, its echoes to the last moment: nothing lost, exit 0", async () => {
   const cwd = subfolder("early");
   const nowhere = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
   const exchange = { url: `ws://127.0.0.1:${nowhere.port}`, restUrl: `http://127.0.0.1:${nowhere.port}` };
   nowhere.stop(true);
   const recorder = await startRecorder({ cwd, exchange });
-  const { code, end } = await recorder.stop();
-  expect(code).toBe(0);
+  const first = performance.now();
+  while (!recorder.process.ended && performance.now() - first < 900) {
+    recorder.process.signal("SIGTERM");
+    await Bun.sleep(1);
+  }
+  expect(await recorder.process.exit()).toBe(0);
+  const [end] = recorder.process.events("collector_stop");
   expect(endSchema.parse(end)).toMatchObject({ received: 0, published: 0, dropped: 0, lost: 0, holds: true });
 }, 30_000);
 

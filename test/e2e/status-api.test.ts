@@ -75,7 +75,12 @@ test("names, types and numbers, from before the first event to after the last", 
       cwd,
       exchange,
       // Sealed by age at once, as soon as anything came.
-      set: { "flush.interval": "400ms", "flush.slow_interval": "400ms", "flush.min_gap": "0ms", "silence.threshold": "700ms" },
+      set: {
+        "flush.interval": "400ms",
+        "flush.slow_interval": "400ms",
+        "flush.min_gap": "0ms",
+        "silence.threshold": "700ms",
+      },
     });
     const ask = async <P extends keyof typeof CONTRACT>(path: P): Promise<z.infer<(typeof CONTRACT)[P]>> =>
       CONTRACT[path].parse(await recorder.get(path)) as z.infer<(typeof CONTRACT)[P]>;
@@ -90,8 +95,8 @@ test("names, types and numbers, from before the first event to after the last", 
     expect(before.writer).toMatchObject({ total_written: 0, pending_events: 0, upload_failures: 0 });
     expect(before.ws_reconnect_total).toEqual({ binance: 0 });
     const streams = await ask("/streams");
-    const trading = exchange.instruments.filter(({ status, quote, contractType }) =>
-      [status, quote, contractType].join() === "TRADING,USDT,PERPETUAL",
+    const trading = exchange.instruments.filter(
+      ({ status, quote, contractType }) => [status, quote, contractType].join() === "TRADING,USDT,PERPETUAL",
     );
     expect(streams.symbols).toEqual(trading.map(({ symbol }) => symbol).sort());
     expect(streams.streams).toEqual({ binance: ["bbo", "trade", "mark_price", "funding", "liquidation"] });
@@ -138,7 +143,11 @@ test("names, types and numbers, from before the first event to after the last", 
       snapshot_events_seen: 0,
       gap_alignment_corrections: 0,
     });
-    expect(metrics.writer).toMatchObject({ total_written: expected, pending_events: 0, in_flight_uploads: 0 });
+    expect(metrics.writer).toMatchObject({
+      total_written: expected,
+      pending_events: 0,
+      in_flight_uploads: 0,
+    });
     expect(metrics.writer.files_written).toBeGreaterThanOrEqual(5);
     const published = recorder.process.events("file_published");
     expect(published.length).toBe(metrics.writer.files_written);
@@ -154,7 +163,9 @@ test("names, types and numbers, from before the first event to after the last", 
     expect(health.uptime).toBeGreaterThan(early.uptime);
 
     // mark_price and funding have been silent since the pause: once each, and bbo and trade never count.
-    await waitFor("silence", async () => (await ask("/metrics")).silence_intervals_total === 2, { every: 50 });
+    await waitFor("silence", async () => (await ask("/metrics")).silence_intervals_total === 2, {
+      every: 50,
+    });
     await Bun.sleep(900);
     const silent = await ask("/metrics");
     expect([silent.silence_intervals_15m, silent.silence_intervals_total]).toEqual([2, 2]);

@@ -86,7 +86,8 @@ export class Running {
     for (const line of lines) {
       if (!line.startsWith("{")) continue;
       const parsed: unknown = JSON.parse(line);
-      if (typeof parsed === "object" && parsed !== null && "event" in parsed) this.log.push(parsed as LogLine);
+      if (typeof parsed === "object" && parsed !== null && "event" in parsed)
+        this.log.push(parsed as LogLine);
     }
   }
 

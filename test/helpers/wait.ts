@@ -1,21 +1,30 @@
 /** Far above what anything here takes: a wait that ends this way has failed. */
 export const DEADLINE = 15_000;
 
+/** How long a wait may take (ms), and what to add to the message of a failure: the output of a process. */
+interface WaitOptions {
+  readonly timeout?: number;
+  readonly state?: () => string;
+}
+
+const nothing = (): string => "";
+
 /**
  * Probes until there is an answer (anything but undefined and false); fails naming what it waited for.
  *
- * @param state what to add to the message of a failure, such as the output of a process
+ * @param options.every ms between two probes
  */
 export async function waitFor<T>(
   what: string,
   probe: () => Promise<T | undefined | false> | T | undefined | false,
-  { timeout = DEADLINE, every = 10, state = () => "" } = {},
+  { timeout = DEADLINE, every = 10, state = nothing }: WaitOptions & { every?: number } = {},
 ): Promise<T> {
   const deadline = performance.now() + timeout;
   for (;;) {
     const answer = await probe();
     if (answer !== undefined && answer !== false) return answer;
-    if (performance.now() > deadline) throw new Error(`waited ${timeout} ms in vain for: ${what}\n${state()}`);
+    if (performance.now() > deadline)
+      throw new Error(`waited ${timeout} ms in vain for: ${what}\n${state()}`);
     await Bun.sleep(every);
   }
 }
@@ -24,7 +33,7 @@ export async function waitFor<T>(
 export async function within<T>(
   what: string,
   promise: Promise<T>,
-  { timeout = DEADLINE, state = () => "" } = {},
+  { timeout = DEADLINE, state = nothing }: WaitOptions = {},
 ): Promise<T> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<never>((_, reject) => {

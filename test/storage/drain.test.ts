@@ -20,9 +20,7 @@ async function readFiles(sql: Sql, test: TestDrain): Promise<LakeRow[][]> {
   const all: LakeRow[][] = [];
   for (const file of test.files) {
     await auditFile(sql, file);
-    all.push(
-      await sql.rows(`SELECT * FROM read_parquet(${quoted(file.path)}, hive_partitioning = false)`),
-    );
+    all.push(await sql.rows(`SELECT * FROM read_parquet(${quoted(file.path)}, hive_partitioning = false)`));
   }
   return all;
 }
@@ -49,7 +47,8 @@ describe("values", () => {
     const drain = await TestDrain.open(folder, feeds);
     await drain.symbols(["BTCUSDT"]);
     for (const feed of feeds) {
-      for (let salt = 0; salt < 4; salt++) feed.push(0, NOON + salt, salt === 2 ? {} : fullEvent(feed.stream, salt));
+      for (let salt = 0; salt < 4; salt++)
+        feed.push(0, NOON + salt, salt === 2 ? {} : fullEvent(feed.stream, salt));
     }
     expect(await drain.stop()).toBe(0);
     await withSql(async (sql) => {
@@ -86,7 +85,7 @@ describe("values", () => {
       }
       if (bytes % 7 === 0) ids.push(null);
     }
-    ids.forEach((id, index) => feed.push(0, NOON + index, { id, price: index }));
+    for (const [index, id] of ids.entries()) feed.push(0, NOON + index, { id, price: index });
     expect(await drain.stop()).toBe(0);
     await withSql(async (sql) => {
       const [rows = []] = await readFiles(sql, drain);
@@ -118,7 +117,8 @@ describe("values", () => {
       const values = { id, price: random.unit() * 1e5, side: pick(random, ["buy", "sell", null]) };
       expect(feed.push(symbol, local, values)).toBe(true);
       pushed.push({ symbol: names[symbol] ?? "", local_timestamp: local, ...values });
-      if (random.below(20) === 0 || feed.reading.used > 30 || pushed.length % 40 === 0) await drain.drainAll();
+      if (random.below(20) === 0 || feed.reading.used > 30 || pushed.length % 40 === 0)
+        await drain.drainAll();
     }
     expect(await drain.stop()).toBe(0);
     expect(drain.files.length).toBeGreaterThan(3);
@@ -128,7 +128,13 @@ describe("values", () => {
       rows.forEach((row, seq) => {
         const { symbol, local_timestamp, id, price, side } = row;
         expect({ symbol, local_timestamp, id, price, side, seq: row.seq }).toEqual({
-          ...(pushed[seq] as { symbol: string; local_timestamp: number; id: string; price: number; side: string }),
+          ...(pushed[seq] as {
+            symbol: string;
+            local_timestamp: number;
+            id: string;
+            price: number;
+            side: string;
+          }),
           seq,
         });
       });
@@ -157,15 +163,17 @@ describe("order", () => {
     const names = ["龙USDT", "ZUSDT", "币安人生USDT", "😀USDT", "aUSDT", "1000PEPEUSDT", "ÉUSDT", "｡USDT"];
     const late = ["0USDT", "币安USDT", "BTCUSDT"];
     await drain.symbols(names);
-    names.forEach((_, number) => feed.push(number, NOON));
+    for (const number of names.keys()) feed.push(number, NOON);
     await drain.drainAll();
     await drain.symbols(late, names.length);
-    late.forEach((_, i) => feed.push(names.length + i, NOON + 1));
+    for (const i of late.keys()) feed.push(names.length + i, NOON + 1);
     feed.push(0, NOON + 2);
     expect(await drain.stop()).toBe(0);
     await withSql(async (sql) => {
       const [rows = []] = await readFiles(sql, drain);
-      const byBytes = [...names, ...late, "龙USDT"].sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
+      const byBytes = [...names, ...late, "龙USDT"].sort((a, b) =>
+        Buffer.compare(Buffer.from(a), Buffer.from(b)),
+      );
       expect(rows.map(({ symbol }) => symbol)).toEqual(byBytes);
       // Readers that sort by text find them where they look for them.
       const [file] = drain.files;
@@ -181,7 +189,7 @@ describe("segments", () => {
     const drain = await TestDrain.open(folder, [feed]);
     await drain.symbols(["BTCUSDT", "ETHUSDT"]);
     const times = [-2_000_000, -1, -1, 0, 0, 1, 5_000_000, 86_400_000_000 - 1, 86_400_000_000];
-    times.forEach((offset, i) => feed.push(i % 2, MIDNIGHT + offset, { id: String(i) }));
+    for (const [i, offset] of times.entries()) feed.push(i % 2, MIDNIGHT + offset, { id: String(i) });
     await drain.drainAll();
     expect(await drain.stop()).toBe(0);
     const date = (us: number) => new Date(us / 1000).toISOString().slice(0, 10);
@@ -402,7 +410,12 @@ describe("datasets", () => {
       const of = (stream: string) => files[drain.files.findIndex((file) => file.stream === stream)] ?? [];
       expect(of("gaps").map(({ local_timestamp }) => local_timestamp)).toEqual([NOON, NOON, NOON + 3]);
       expect(of("gaps")[0]).toMatchObject(gap);
-      expect(of("gaps")[1]).toMatchObject({ affected_stream: "bbo", symbol: null, missed: null, from_timestamp: null });
+      expect(of("gaps")[1]).toMatchObject({
+        affected_stream: "bbo",
+        symbol: null,
+        missed: null,
+        from_timestamp: null,
+      });
       expect(of("connections")[0]).toMatchObject({ ...connection, closed: null, close_reason: null });
       expect(of("instruments")[0]).toMatchObject({ ...instrument, listed: null });
     });

@@ -3,11 +3,11 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { LAYOUTS, SYMBOL } from "../../src/events/layout.ts";
 import { STREAM_NAMES, type Stream } from "../../src/events/streams.ts";
-import { createRing, readRing, type RingReading, viewsOf } from "../../src/ring/memory.ts";
+import { createRing, type RingReading, readRing, viewsOf } from "../../src/ring/memory.ts";
 import { RingProducer } from "../../src/ring/producer.ts";
 import { Drain, type DrainOptions, type FinishedFile, type RingSpec } from "../../src/storage/drain.ts";
 import type { SealBounds } from "../../src/storage/seal-policy.ts";
-import { lakeFile, type LakeFile } from "../helpers/audit.ts";
+import { type LakeFile, lakeFile } from "../helpers/audit.ts";
 import type { LakeValue } from "../helpers/lake.ts";
 
 const utf8 = new TextEncoder();
@@ -38,12 +38,16 @@ export class Feed {
     const given: Record<string, LakeValue> = { ...values, local_timestamp: local };
     numbers.forEach((name, slot) => {
       const value = given[name] ?? null;
-      row.numbers[slot] = value === null ? Number.NaN : name === "side" ? SIDES.indexOf(String(value)) + 1 : Number(value);
+      row.numbers[slot] =
+        value === null ? Number.NaN : name === "side" ? SIDES.indexOf(String(value)) + 1 : Number(value);
     });
     row.numbers[SYMBOL] = symbol;
     texts.forEach((name, slot) => {
       const text = given[name] ?? null;
-      if (text === null) return row.clearText(slot);
+      if (text === null) {
+        row.clearText(slot);
+        return;
+      }
       const bytes = utf8.encode(String(text));
       if (!row.setText(slot, bytes, 0, bytes.length)) throw new Error(`${name} is too long: ${text}`);
     });

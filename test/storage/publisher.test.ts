@@ -37,9 +37,12 @@ test("files go to their keys in order, folders are made, the outbox is empty aft
   for (const one of files) publisher.add(one);
   await publisher.finish(5000);
   expect(published).toEqual(files.map(({ key }) => key));
-  files.forEach(({ key }, n) => expect(readFileSync(join(lake, key), "utf8")).toBe(`file ${n}`));
+  const texts = files.map(({ key }) => readFileSync(join(lake, key), "utf8"));
+  expect(texts).toEqual(files.map((_, n) => `file ${n}`));
   expect(await readOutbox(outbox)).toEqual({ files: [], foreign: [] });
-  expect([failed.length, publisher.failures, publisher.waiting, publisher.uploadingRows]).toEqual([0, 0, 0, 0]);
+  expect([failed.length, publisher.failures, publisher.waiting, publisher.uploadingRows]).toEqual([
+    0, 0, 0, 0,
+  ]);
 });
 
 test("a file added after the others are through is published as well", async () => {

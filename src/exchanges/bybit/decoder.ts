@@ -194,10 +194,15 @@ export class BybitDecoder extends FrameDecoder {
       const rpi = scan.optional(L.rpi) ? this.#scanFlag(scan) : ABSENT;
       const sequence = scan.optional(L.sequence) ? scan.integer() : ABSENT;
       scan.literal(L.close);
-      if (scan.failed || from === to) break;
+      // An empty id is none at all.
+      if (from === to) scan.fail();
+      if (scan.failed) break;
       if (writer === undefined) continue;
       const row = this.begin(writer, LAYOUTS.trade, symbol, traded, sent);
-      if (!writer.row.setText(TRADE.id, scan.bytes, from, to)) break;
+      if (!writer.row.setText(TRADE.id, scan.bytes, from, to)) {
+        scan.fail();
+        break;
+      }
       row[TRADE.side] = side;
       row[TRADE.price] = price;
       row[TRADE.amount] = amount;
