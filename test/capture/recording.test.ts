@@ -3,7 +3,15 @@
  * recorded as the same.
  */
 import { expect, test } from "bun:test";
-import { mkdirSync, readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { zstdDecompressSync } from "node:zlib";
 import { z } from "zod";
@@ -14,7 +22,7 @@ import { Clock } from "../../src/ingest/clock.ts";
 import { Ingest } from "../../src/ingest/ingest.ts";
 import { createRing, readRing, viewsOf } from "../../src/ring/memory.ts";
 import { startBinance } from "../../src/simulator/binance.ts";
-import { startSimulate } from "../e2e/exchange.ts";
+import { type SimulatedExchange, startSimulate } from "../e2e/exchange.ts";
 import { type LakeRow, streamFrom, withSql } from "../helpers/lake.ts";
 import { type Running, tapedeck } from "../helpers/process.ts";
 import { recordArguments, startRecorder } from "../helpers/recorder.ts";
@@ -22,7 +30,7 @@ import { scratchFolder } from "../helpers/scratch.ts";
 import { waitFor } from "../helpers/wait.ts";
 
 const folder = scratchFolder("capture");
-const STREAMS = ["bbo", "trade", "mark_price", "funding", "liquidation"];
+const EXCHANGES = ["binance", "bybit", "okx"];
 
 const eventSchema = z
   .object({ exchange: z.string(), stream: z.string(), symbol: z.string(), instrument: z.string() })
@@ -31,7 +39,7 @@ type Event = z.infer<typeof eventSchema>;
 const lineSchema = z.strictObject({
   ts: z.int(),
   dir: z.literal("in"),
-  exchange: z.literal("binance"),
+  exchange: z.string(),
   connection: z.int(),
   url: z.string().optional(),
   raw: z.string(),
@@ -53,19 +61,22 @@ function cwdOf(name: string): string {
   return cwd;
 }
 
-/** Captures of a data folder in the order of their frames; open ones too if `open`. */
-function captures(data: string, open = false): string[] {
-  return readdirSync(join(data, "raw"), { recursive: true, withFileTypes: true })
+/** Captures of a data folder in the order of their frames; open ones instead if `open`. */
+function captures(data: string, { exchange = "binance", open = false } = {}): string[] {
+  const root = join(data, "raw", `exchange=${exchange}`);
+  if (!existsSync(root)) return [];
+  return readdirSync(root, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile() && entry.name.endsWith(open ? ".zst.tmp" : ".zst"))
     .map((entry) => join(entry.parentPath, entry.name))
     .sort();
 }
 
 async function decode(
-  ...files: readonly string[]
+  files: readonly string[],
+  exchange = "binance",
 ): Promise<{ events: Event[]; code: number | string; stderr: string }> {
   const stdin = new Blob(files.map((file) => readFileSync(file)));
-  const running = tapedeck(["decode", "--exchange", "binance"], { cwd: folder, stdin });
+  const running = tapedeck(["decode", "--exchange", exchange], { cwd: folder, stdin });
   const code = await running.exit(30_000);
   const events = running.stdout
     .split("\n")
@@ -74,87 +85,137 @@ async function decode(
   return { events, code, stderr: running.stderr };
 }
 
-/** Expects the rows of a lake to be these events, stream by stream, in the order in which they were received. */
+/** Expects an exchange's rows of a lake to be these events, stream by stream, each in the order given. */
 async function expectSameRows(
   data: string,
+  exchange: string,
   events: readonly Event[],
-  orderedBy: readonly string[] = [],
+  order: "received" | "symbol",
 ): Promise<void> {
+  const groups = Map.groupBy(events, ({ stream }) => stream);
+  for (const stream of ["bbo", "trade", "mark_price", "funding"])
+    expect(groups.has(stream), stream).toBe(true);
   await withSql(async (sql) => {
-    for (const stream of STREAMS) {
-      const expected = events.filter((event) => event.stream === stream);
-      expect(expected.length, stream).toBeGreaterThan(0);
-      const names = Object.keys(expected[0] ?? {});
-      const columns = names.map((name) => `"${name}"`).join(", ");
-      const order = [...orderedBy, "ring", "seq"].join(", ");
-      const rows = await sql.rows(`SELECT ${columns} FROM ${streamFrom(data, stream)} ORDER BY ${order}`);
+    const lake = join(data, `lake/v1/exchange=${exchange}`);
+    expect(readdirSync(lake).sort()).toEqual(
+      [...groups.keys(), "instruments"].map((stream) => `stream=${stream}`).sort(),
+    );
+    for (const [stream, expected] of groups) {
+      const columns = Object.keys(expected[0] ?? {}).map((name) => `"${name}"`);
+      const rows = await sql.rows(
+        `SELECT ${columns.join(", ")} FROM ${streamFrom(data, stream)} WHERE exchange = '${exchange}'
+         ORDER BY ${order === "symbol" ? "instrument, " : ""}ring, seq`,
+      );
       expect(rows.length, stream).toBe(expected.length);
-      const sorted: readonly LakeRow[] = orderedBy.includes("symbol")
-        ? expected.toSorted((a, b) => Buffer.compare(Buffer.from(a.symbol), Buffer.from(b.symbol)))
-        : expected;
+      const sorted: readonly LakeRow[] =
+        order === "symbol"
+          ? expected.toSorted((a, b) => Buffer.compare(Buffer.from(a.instrument), Buffer.from(b.instrument)))
+          : expected;
       for (let i = 0; i < rows.length; i++) expect(rows[i], `${stream} ${i}`).toEqual(sorted[i] ?? {});
     }
   });
 }
 
-test("record --raw: decode over the capture gives the rows of the lake; replayed, it is recorded as the same", async () => {
+/** Lines of captures. */
+function linesOf(files: readonly string[], exchange: string) {
+  return files.flatMap((file) =>
+    zstdDecompressSync(readFileSync(file))
+      .toString()
+      .trimEnd()
+      .split("\n")
+      .map((line) => lineSchema.parse(JSON.parse(line)))
+      .map((line) => {
+        expect(line.exchange).toBe(exchange);
+        return line;
+      }),
+  );
+}
+
+test("record --raw: decode over each capture gives the rows of the lake; replayed, it is recorded as the same", async () => {
   const cwd = cwdOf("beside");
-  const simulated = await startSimulate(cwd, "--instruments", "40", "--rate", "4000", "--seed", "raw");
-  const set = { "raw.segment_bytes": "64KiB", "raw.block_bytes": "16KiB" };
-  const recorder = await startRecorder({ cwd, exchange: simulated, set, args: ["--raw"] });
-  await recorder.until("10,000 events", ({ total_events }) => total_events > 10_000);
-  await waitFor("a liquidation and a closed file", async () => {
-    const { sent } = await simulated.stats();
-    return sent.forceOrder > 2 && recorder.process.events("raw_file").length > 1;
+  const simulated = new Map<string, SimulatedExchange>();
+  for (const name of EXCHANGES) {
+    const args = ["--exchange", name, "--instruments", "20", "--rate", "1500", "--seed", "raw"];
+    simulated.set(name, await startSimulate(cwd, ...args));
+  }
+  const set: Record<string, string> = { "raw.segment_bytes": "64KiB", "raw.block_bytes": "16KiB" };
+  for (const [name, { url, restUrl }] of simulated) {
+    set[`exchanges.${name}.ws_url`] = url;
+    set[`exchanges.${name}.rest_url`] = restUrl;
+  }
+  const [first] = simulated.values();
+  if (first === undefined) throw new Error("no exchange");
+  const recorder = await startRecorder({
+    cwd,
+    exchange: first,
+    set,
+    args: ["--raw", "--exchanges", EXCHANGES.join(",")],
   });
+  await recorder.until("20,000 events", ({ total_events }) => total_events > 20_000);
+  await waitFor("two closed files of each exchange", () =>
+    EXCHANGES.every(
+      (name) => recorder.process.events("raw_file").filter(({ exchange }) => exchange === name)[1],
+    ),
+  );
   const { code, end } = await recorder.stop();
   expect(code).toBe(0);
   expect(end).toMatchObject({ dropped: 0, lost: 0, holds: true });
   const raw = rawSummary.parse(end.raw);
   expect(raw).toMatchObject({ written: raw.frames, not_captured: 0, full: 0, failed: 0, unaccounted: 0 });
+  for (const { process } of simulated.values()) process.signal("SIGTERM");
 
-  const files = captures(recorder.data);
-  expect(files.length).toBe(raw.files);
-  expect(files.length).toBeGreaterThan(1);
-  expect(captures(recorder.data, true)).toEqual([]);
-  expect(recorder.process.events("raw_file").map(({ path }) => path)).toEqual(files);
-  const lines = files.flatMap((file) =>
-    zstdDecompressSync(readFileSync(file))
-      .toString()
-      .trimEnd()
-      .split("\n")
-      .map((line) => lineSchema.parse(JSON.parse(line))),
-  );
-  expect(lines.length).toBe(raw.written);
+  let frames = 0;
+  let received = 0;
+  for (const name of EXCHANGES) {
+    const files = captures(recorder.data, { exchange: name });
+    expect(captures(recorder.data, { exchange: name, open: true })).toEqual([]);
+    expect(
+      recorder.process
+        .events("raw_file")
+        .filter(({ exchange }) => exchange === name)
+        .map(({ path }) => path),
+    ).toEqual(files);
+    const lines = linesOf(files, name);
+    frames += lines.length;
 
-  const decoded = await decode(...files);
-  expect([decoded.code, decoded.stderr]).toEqual([0, ""]);
-  expect(decoded.events.length).toBe(end.received);
-  await expectSameRows(recorder.data, decoded.events);
-  await withSql(async (sql) => {
-    // The receive time of a line is that of the rows of its frame.
-    const rows = await sql.rows(
-      `SELECT local_timestamp AS ts, connection FROM ${streamFrom(recorder.data, "bbo")} ORDER BY seq`,
-    );
-    const quotes = lines.filter((line) => line.raw.includes('"bookTicker"'));
-    expect(rows).toEqual(quotes.map(({ ts, connection }) => ({ ts, connection })));
-  });
-  simulated.process.signal("SIGTERM");
+    const decoded = await decode(files, name);
+    expect([decoded.code, decoded.stderr]).toEqual([0, ""]);
+    received += decoded.events.length;
+    await expectSameRows(recorder.data, name, decoded.events, "received");
+    await withSql(async (sql) => {
+      // The receive time and the connection of a row are those of a line.
+      const times = await sql.rows(
+        `SELECT DISTINCT epoch_us(local_timestamp) AS ts, connection
+         FROM ${streamFrom(recorder.data, "bbo")} WHERE exchange = '${name}'`,
+      );
+      const known = new Set(lines.map(({ ts, connection }) => `${ts} ${connection}`));
+      expect(times.length).toBeGreaterThan(1000);
+      expect(times.filter(({ ts, connection }) => !known.has(`${ts} ${connection}`))).toEqual([]);
+    });
 
-  const again = cwdOf("again");
-  const replay = tapedeck(["replay", ...files, "--port", "0", "--quiet", "300ms"], { cwd: again });
-  const [url = ""] = await replay.text(/ws:\/\/127\.0\.0\.1:\d+/);
-  const second = await startRecorder({ cwd: again, exchange: { url, restUrl: url.replace("ws:", "http:") } });
-  await replay.text(/replay: done, /, 30_000);
-  await second.until("all events again", ({ total_events }) => total_events >= decoded.events.length);
-  expect(await second.stop()).toMatchObject({
-    code: 0,
-    end: { received: decoded.events.length, dropped: 0 },
-  });
-  replay.signal("SIGINT");
-  expect(await replay.exit()).toBe(0);
-  await expectSameRows(second.data, decoded.events, ["symbol"]);
-}, 90_000);
+    const again = cwdOf(`again-${name}`);
+    const replay = tapedeck(["replay", ...files, "--exchange", name, "--port", "0", "--quiet", "300ms"], {
+      cwd: again,
+    });
+    const [url = ""] = await replay.text(/ws:\/\/127\.0\.0\.1:\d+/);
+    const restUrl = url.replace("ws:", "http:");
+    const second = await startRecorder({
+      cwd: again,
+      exchange: { url, restUrl },
+      set: { [`exchanges.${name}.ws_url`]: url, [`exchanges.${name}.rest_url`]: restUrl },
+      args: ["--exchanges", name],
+    });
+    await replay.text(/replay: done, /, 30_000);
+    await second.until("all events again", ({ total_events }) => total_events >= decoded.events.length);
+    const outcome = await second.stop();
+    expect(outcome).toMatchObject({ code: 0, end: { received: decoded.events.length, dropped: 0 } });
+    replay.signal("SIGINT");
+    expect(await replay.exit()).toBe(0);
+    await expectSameRows(second.data, name, decoded.events, "symbol");
+  }
+  expect(frames).toBe(raw.written);
+  expect(received).toBe(end.received);
+}, 180_000);
 
 function startCapture(
   cwd: string,
@@ -183,7 +244,7 @@ test("capture keeps frames only, holds the folder's lock, and SIGTERM closes its
   expect(stop).toMatchObject({ received: stop?.written, not_captured: 0, unaccounted: 0, files: 1 });
   const files = captures(join(cwd, "data"));
   expect(files.length).toBe(1);
-  const { events, code } = await decode(...files);
+  const { events, code } = await decode(files);
   expect(code).toBe(0);
   expect(events.length).toBeGreaterThan(2000);
   expect(readdirSync(join(cwd, "data/lake"))).toEqual([]);
@@ -197,7 +258,7 @@ test("after kill -9 the next start keeps every whole block, and torn files are r
   const capture = startCapture(cwd, simulated, ...quick);
   const open = await waitFor("an open capture of some blocks", () => {
     if (capture.events("ws_connect").length === 0) return undefined;
-    const [file] = captures(data, true);
+    const [file] = captures(data, { open: true });
     return file !== undefined && statSync(file).size > 50_000 ? file : undefined;
   });
   capture.signal("SIGKILL");
@@ -207,7 +268,7 @@ test("after kill -9 the next start keeps every whole block, and torn files are r
   // As if the last write had not been whole.
   truncateSync(open, left.length - 7);
 
-  const torn = await decode(open);
+  const torn = await decode([open]);
   expect(torn.code).toBe(1);
   expect(torn.stderr).toContain("torn at its end");
   expect(torn.events.length).toBeGreaterThan(1000);
@@ -230,7 +291,7 @@ test("after kill -9 the next start keeps every whole block, and torn files are r
   expect(Number(recovered?.cut_bytes)).toBeGreaterThan(0);
   expect(left.subarray(0, kept.length).equals(kept)).toBe(true);
   expect(left.length - kept.length).toBeLessThan(20_000);
-  const whole = await decode(closed);
+  const whole = await decode([closed]);
   expect([whole.code, whole.stderr]).toEqual([0, ""]);
   expect(torn.events.slice(0, whole.events.length)).toEqual(whole.events);
   expect(captures(data).length).toBe(2);

@@ -114,7 +114,7 @@ describe("config", () => {
       "tapedeck: --json: is a switch and takes no value",
       "tapedeck: extra: unexpected argument",
       "tapedeck: tapedeck.toml: flush.row: names no setting; did you mean flush.rows?",
-      'tapedeck: --exchanges binanc: "binanc" is no exchange (known: binance); did you mean binance?',
+      'tapedeck: --exchanges binanc: "binanc" is no exchange (known: binance, bybit, okx); did you mean binance?',
       expect.stringContaining('tapedeck: --streams bbo,trdae: "trdae" is no stream'),
       "tapedeck: --duration 1y: must be a duration from 1ms to 24d, such as 500ms, 1.5s, 5m",
       "tapedeck: tapedeck.toml: drain.poll = true: must be a duration from 1ms to 1s, such as 500ms, 1.5s, 5m",

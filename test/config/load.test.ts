@@ -122,7 +122,7 @@ describe("faults", () => {
       "tapedeck.toml: status.hots: names no setting; did you mean status.host?",
       "tapedeck.toml: log: is a section, not a value; write [log] and its settings below it",
       "tapedeck.toml: exchanges.binanc: names no setting; did you mean exchanges.binance?",
-      '--exchanges binance,bynance: "bynance" is no exchange (known: binance); did you mean binance?',
+      '--exchanges binance,bynance: "bynance" is no exchange (known: binance, bybit, okx); did you mean binance?',
       `tapedeck.toml: record.streams = ["bbo","trdae"]: "trdae" is no stream (known: ${streams}); did you mean trade?`,
       "TAPEDECK_CONNECTION_ACK_TIMEOUT=soon: must be a duration from 1ms to 10m, such as 500ms, 1.5s, 5m",
       "STORAGE_BACKEND=gcs: must be local (s3 and gcs arrive with a later release)",

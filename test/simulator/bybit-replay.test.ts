@@ -1,7 +1,12 @@
 import { expect, test } from "bun:test";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { BybitReplay } from "../../src/simulator/bybit/replay.ts";
 import type { Connection } from "../../src/simulator/connection.ts";
+import { REPLAY_EXCHANGES, startReplay } from "../../src/simulator/replay.ts";
 import type { Captured } from "../../src/simulator/replay-protocol.ts";
+import { Client, until } from "./client.ts";
 
 const trade = (symbol: string, p = "84120.50", v = "0.027") =>
   `{"topic":"publicTrade.${symbol}","type":"snapshot","ts":1795170600913,"data":[{"T":1795170600911,"s":"${symbol}","S":"Sell","v":"${v}","p":"${p}","i":"a","BT":false}]}`;
@@ -63,3 +68,29 @@ test("instruments are learned from symbols, prices and amounts", () => {
   expect(instruments.get("ETHPERP")).toMatchObject({ base: "ETH", settle: "USDC" });
   expect(instruments.get("BTCUSD")).toMatchObject({ base: "BTC", settle: "BTC" });
 });
+
+test.skipIf(REPLAY_EXCHANGES.bybit === undefined)(
+  "a capture is served to who subscribes it, answers left out",
+  async () => {
+    const folder = mkdtempSync(join(tmpdir(), "tapedeck-bybit-replay-"));
+    const file = join(folder, "capture.jsonl");
+    const pong = '{"success":true,"ret_msg":"pong","conn_id":"c","req_id":"","op":"ping"}';
+    const frames = [trade("BTCUSDT"), book("BTCUSDT"), trade("ETHUSDT"), trade("BTCUSDT")];
+    writeFileSync(file, [pong, ...frames].join("\n"));
+    const replay = await startReplay({ exchange: "bybit", files: [file], quietMs: 50, routeWaitMs: 50 });
+    const client = await Client.open(`${replay.url}/v5/public/linear`);
+    const args = ["publicTrade.BTCUSDT", "orderbook.1.BTCUSDT", "allLiquidation.BTCUSDT"];
+    client.send(JSON.stringify({ op: "subscribe", req_id: "1", args }));
+    const { sent, notSubscribed, skippedControls } = await replay.done;
+    const wanted = frames.filter((frame) => frame.includes("BTCUSDT"));
+    await until(() => client.frames.length === 1 + wanted.length, "the ack and the frames");
+    expect(client.frames.slice(1)).toEqual(wanted);
+    expect(sent).toEqual({ "publicTrade.BTCUSDT": 2, "orderbook.1.BTCUSDT": 1 });
+    expect(notSubscribed).toEqual({ "publicTrade.ETHUSDT": 1 });
+    expect(skippedControls).toBe(1);
+    const list = await fetch(`${replay.restUrl}/v5/market/instruments-info?category=linear`);
+    expect(await list.text()).toContain('"symbol":"ETHUSDT"');
+    await replay.stop();
+    rmSync(folder, { recursive: true, force: true });
+  },
+);
