@@ -72,7 +72,12 @@ export const bybit: Exchange = {
     if (fields.success !== false) return { id, channels: [], error: null };
     const words = typeof fields.ret_msg === "string" && fields.ret_msg !== "" ? fields.ret_msg : "no message";
     const topic = /,topic:(.+)$/.exec(words)?.[1];
-    return { id, channels: topic === undefined ? [] : [topic], error: words };
+    if (topic === undefined) return { id, channels: [], error: words };
+    // What came too late for us may have been subscribed all the same: the topic delivers, the others of
+    // this request do not.
+    if (words.startsWith("error:already subscribed"))
+      return { id, channels: [], error: words, standing: [topic] };
+    return { id, channels: [topic], error: words };
   },
 
   createDecoder: (options) => new BybitDecoder(options),

@@ -49,6 +49,8 @@ export interface Answer {
   readonly channels: readonly string[];
   /** null = accepted; otherwise the exchange's own words. */
   readonly error: string | null;
+  /** Channels for which a message failed only because they were subscribed already: they deliver. */
+  readonly standing?: readonly string[];
 }
 
 /** What keeps a connection open where the exchange wants to hear from us. */

@@ -134,8 +134,8 @@ export class Subscriber {
   }
 
   /** Takes the exchange's answer to one of the messages. */
-  answered({ id, channels, error }: Answer): void {
-    const found = this.#find(id, channels);
+  answered({ id, channels, error, standing = [] }: Answer): void {
+    const found = this.#find(id, [...channels, ...standing]);
     if (error === null) {
       if (found === null) return;
       for (const channel of channels) found.request.channels.delete(channel);
@@ -143,12 +143,12 @@ export class Subscriber {
       return;
     }
     if (found === null) {
-      this.#refused(channels, error);
+      if (standing.length === 0) this.#refused(channels, error);
       return;
     }
     const { request } = found;
     // Only channels that were asked for: others would have the same message sent for ever.
-    const named = channels.filter((channel) => request.channels.delete(channel)).length > 0;
+    const named = [...channels, ...standing].filter((channel) => request.channels.delete(channel)).length > 0;
     if (channels.length > 0) this.#refused(channels, error);
     if (!this.#exchange.limits.failsWhole) {
       if (channels.length === 0) this.#refused([], error);

@@ -30,8 +30,12 @@ function bench(channels: readonly string[], limits: Partial<Limits> = {}) {
     send: (message) => sent.push({ at: performance.now(), ...(JSON.parse(message) as Omit<Sent, "at">) }),
     refused: (list, error) => refused.push({ channels: [...list], error }),
   });
-  const answer = (id: number | null, error: string | null = null, named: string[] = []) =>
-    subscriber.answered({ id, channels: named, error } satisfies Answer);
+  const answer = (
+    id: number | null,
+    error: string | null = null,
+    named: string[] = [],
+    standing: string[] = [],
+  ) => subscriber.answered({ id, channels: named, error, standing } satisfies Answer);
   return { subscriber, sent, refused, answer };
 }
 
@@ -135,6 +139,17 @@ describe("answers that do not come", () => {
 });
 
 describe("refusals", () => {
+  test("for channels that are subscribed already are none: the others of the message are asked for again", () => {
+    const { subscriber, sent, refused, answer } = bench(names(3));
+    subscriber.start();
+    answer(sent[0].id, "error:already subscribed,topic:c1", [], ["c1"]);
+    pass(2 * PACE);
+    expect(sent[1].params).toEqual(["c0", "c2"]);
+    answer(sent[1].id);
+    pass(10 * PACE);
+    expect([sent.length, refused, jest.getTimerCount()]).toEqual([2, [], 0]);
+  });
+
   test("are not for ever: refused channels are asked for again, those given up meanwhile are not", () => {
     const { subscriber, sent, refused, answer } = bench(names(3));
     subscriber.start();

@@ -29,6 +29,9 @@ const exchangeInfo = z.object({
   ),
 });
 
+/** The same list as it came. */
+const rawSymbols = z.object({ symbols: z.array(z.unknown()) });
+
 /** Delivery date of a contract that has none, ms: the year 2100. */
 const NEVER_DELIVERED = 4_133_404_800_000;
 
@@ -42,29 +45,33 @@ export async function fetchBinanceInstruments(
   get: (path: string) => Promise<unknown>,
 ): Promise<Instrument[]> {
   const path = "/fapi/v1/exchangeInfo";
-  const answer = exchangeInfo.safeParse(await get(path));
+  const json = await get(path);
+  const answer = exchangeInfo.safeParse(json);
   if (!answer.success) throw new Error(`${path} has an unexpected shape: ${z.prettifyError(answer.error)}`);
-  return answer.data.symbols.map((raw): Instrument => {
-    const filter = (type: string) => raw.filters.find(({ filterType }) => filterType === type);
-    const { onboardDate, deliveryDate } = raw;
+  // As it came: reading checks and converts.
+  const raws = rawSymbols.parse(json).symbols;
+  return answer.data.symbols.map((entry, index): Instrument => {
+    const filter = (type: string) => entry.filters.find(({ filterType }) => filterType === type);
+    const { onboardDate, deliveryDate } = entry;
     const delivers = typeof deliveryDate === "number" && deliveryDate > 0 && deliveryDate < NEVER_DELIVERED;
     return {
-      instrument: raw.symbol,
-      symbol: normalizeSymbol(raw.symbol),
-      base: raw.baseAsset ?? null,
-      quote: raw.quoteAsset ?? null,
-      settle: raw.marginAsset ?? null,
-      contractType: raw.contractType,
+      instrument: entry.symbol,
+      symbol: normalizeSymbol(entry.symbol),
+      base: entry.baseAsset ?? null,
+      quote: entry.quoteAsset ?? null,
+      settle: entry.marginAsset ?? null,
+      contractType: entry.contractType,
       contractSize: 1,
       contractMultiplier: 1,
-      priceMultiplier: priceMultiplierOf(raw.baseAsset ?? ""),
+      priceMultiplier: priceMultiplierOf(entry.baseAsset ?? ""),
       tickSize: filter("PRICE_FILTER")?.tickSize ?? null,
       lotSize: filter("LOT_SIZE")?.stepSize ?? null,
-      status: raw.status,
+      status: entry.status,
       listed: typeof onboardDate === "number" && onboardDate > 0 ? onboardDate * 1000 : null,
       delisting: delivers ? deliveryDate * 1000 : null,
-      raw,
-      recordable: raw.contractType === "PERPETUAL" && raw.quoteAsset === "USDT" && raw.status === "TRADING",
+      raw: raws[index],
+      recordable:
+        entry.contractType === "PERPETUAL" && entry.quoteAsset === "USDT" && entry.status === "TRADING",
     };
   });
 }
