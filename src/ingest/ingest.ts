@@ -58,6 +58,7 @@ export class Ingest {
   readonly #lanes = new Map<string, Lane>();
   readonly #producers: RingProducer[] = [];
   readonly #clock: Clock;
+  readonly #connectionsChanged: () => void;
   readonly #connectionCounter: Int32Array;
   readonly #publishBatch: number;
   readonly #post: (message: FromIngest) => void;
@@ -70,6 +71,8 @@ export class Ingest {
 
   constructor(options: {
     clock: Clock;
+    /** A socket opened or ended. */
+    connectionsChanged(): void;
     connectionCounter: SharedArrayBuffer;
     publishBatch: number;
     quarantineInFlight: number;
@@ -78,6 +81,7 @@ export class Ingest {
     post(message: FromIngest): void;
   }) {
     this.#clock = options.clock;
+    this.#connectionsChanged = options.connectionsChanged;
     this.#connectionCounter = new Int32Array(options.connectionCounter);
     this.#publishBatch = options.publishBatch;
     this.#quarantineRoom = options.quarantineInFlight;
@@ -154,9 +158,12 @@ export class Ingest {
         const subscriptions = channels.size;
         this.#raw?.tap.opened(exchange, number, url);
         this.#notice({ event: "ws_connect", exchange, connection: number, url, subscriptions });
+        this.#connectionsChanged();
       },
-      closed: ({ number, url }, why) =>
-        this.#notice({ event: "ws_disconnect", exchange, connection: number, url, ...why }),
+      closed: ({ number, url }, why) => {
+        this.#notice({ event: "ws_disconnect", exchange, connection: number, url, ...why });
+        this.#connectionsChanged();
+      },
       decoded: (_connection, local) => {
         const here = lane();
         if (here !== undefined) here.lastEvent = local;

@@ -47,7 +47,13 @@ function openTap({ port, inFlight, only }: RawTarget) {
 self.onmessage = ({ data }) => {
   switch (data.type) {
     case "start":
-      ingest = new Ingest({ ...data, clock, post, raw: data.raw === null ? null : openTap(data.raw) });
+      ingest = new Ingest({
+        ...data,
+        clock,
+        post,
+        connectionsChanged: report,
+        raw: data.raw === null ? null : openTap(data.raw),
+      });
       post({ type: "ready" });
       return;
     case "exchange":

@@ -14,6 +14,8 @@ export type DatasetRow = Readonly<Record<string, DatasetValue>>;
 export class DatasetSegment {
   readonly table: string;
   rows = 0;
+  /** About what its rows take, in bytes. */
+  bytes = 0;
   firstLocal = Number.NaN;
   lastLocal = Number.NaN;
   readonly #appender: DuckDBAppender;
@@ -48,6 +50,7 @@ export class DatasetSegment {
       const value =
         column.name === "run" ? this.key.run : column.name === "local_timestamp" ? local : row[column.name];
       this.#append(column, value ?? null);
+      this.bytes += typeof value === "string" ? value.length : 8;
     }
     this.#appender.endRow();
     if (this.rows === 0) this.firstLocal = local;

@@ -94,6 +94,11 @@ interface Lane {
   nextN: number;
   /** When the open segment took its first row, performance.now(). */
   openedAt: number;
+  /**
+   * By how much the first segment is shorter, ms: a different part of the interval for each ring, so that
+   * rings do not come due together later on.
+   */
+  readonly stagger: number;
 }
 
 /**
@@ -132,16 +137,14 @@ export class Drain {
     this.#instance = instance;
     this.#append = append;
     this.#copy = copy;
-    const now = performance.now();
     this.#lanes = options.rings.map((spec, index) => ({
       spec,
       consumer: new RingConsumer(spec.handle),
       bounds: options.seal[spec.stream],
       segment: null,
       nextN: 0,
-      // The first segments are shorter by different parts of their interval, so that rings do not come
-      // due together later on.
-      openedAt: now - (options.seal[spec.stream].interval * index) / options.rings.length,
+      openedAt: 0,
+      stagger: (options.seal[spec.stream].interval * index) / options.rings.length,
     }));
   }
 
@@ -227,9 +230,7 @@ export class Drain {
 
   #enqueue(segment: SealedSegment, lane: Lane | null, reason: string): void {
     this.#sealed.push({ segment, lane, reason });
-    this.#copying ??= this.#copyAll().finally(() => {
-      this.#copying = null;
-    });
+    this.#copying ??= this.#copyAll();
   }
 
   /**
@@ -248,10 +249,11 @@ export class Drain {
   async #drainLane(lane: Lane): Promise<number> {
     let moved = 0;
     while (moved < TURN_ROWS) {
-      const room = this.#options.maxOpenRows - this.#openRows;
-      const count = lane.consumer.available(Math.min(lane.segment?.room ?? 1, room));
+      const { segment: open, bounds } = lane;
+      const room = Math.min(this.#options.maxOpenRows - this.#openRows, bounds.rows - (open?.rows ?? 0));
+      const count = lane.consumer.available(Math.min(open?.room ?? 1, room));
       if (count <= 0) break;
-      const segment = lane.segment ?? (await this.#openSegment(lane));
+      const segment = open ?? (await this.#openSegment(lane));
       const taken = this.#countWithinDay(lane.consumer, count, segment);
       if (taken === 0) {
         this.#seal(lane, "day");
@@ -261,7 +263,8 @@ export class Drain {
       lane.consumer.release(taken);
       this.#openRows += taken;
       moved += taken;
-      if (segment.rows >= lane.bounds.rows || segment.bytes >= lane.bounds.bytes) this.#seal(lane, "size");
+      if (segment.rows >= bounds.rows) this.#seal(lane, "rows");
+      else if (segment.bytes >= bounds.bytes) this.#seal(lane, "bytes");
     }
     return moved;
   }
@@ -270,7 +273,7 @@ export class Drain {
     const { spec } = lane;
     const key = { run: this.#options.run, ring: spec.ring, n: lane.nextN };
     const segment = await Segment.open(this.#append, spec.stream, key);
-    if (lane.nextN > 0) lane.openedAt = performance.now();
+    lane.openedAt = performance.now() - (lane.nextN === 0 ? lane.stagger : 0);
     lane.nextN++;
     lane.segment = segment;
     return segment;
@@ -317,7 +320,7 @@ export class Drain {
       if (segment === null) continue;
       const state = {
         rows: segment.rows,
-        bytes: 0,
+        bytes: segment.bytes,
         age: now - lane.openedAt,
         nowUs,
         day: dayOf(segment.firstLocal),
@@ -354,9 +357,11 @@ export class Drain {
   async #copyAll(): Promise<void> {
     for (let next = this.#sealed[0]; next !== undefined; next = this.#sealed[0]) {
       await this.#copySegment(next.segment, next.lane, next.reason);
-      if (this.#closed) return;
+      if (this.#closed) break;
       this.#sealed.shift();
     }
+    // In the same turn in which the queue was found empty: what is sealed from now on starts anew.
+    this.#copying = null;
   }
 
   /** Brings one segment into the outbox, however often it takes; its rows stay in the table until then. */
@@ -370,7 +375,6 @@ export class Drain {
         await writeParquet(this.#copy, segment, temporary, version);
         await checkParquet(this.#copy, segment, temporary);
         const path = await acceptFile(outbox, temporary, key);
-        await this.#copy.run(`DROP TABLE ${sqlName(segment.table)}`);
         if (lane !== null) {
           this.#openRows -= span.rows;
           lane.consumer.filed(span.rows);
@@ -378,7 +382,7 @@ export class Drain {
         if (attempt > 0) this.#events.copyRecovered();
         const ring = lane === null ? null : segment.key.ring;
         this.#events.fileFinished({ key, path, exchange, stream, ring, rows: span.rows, reason });
-        return;
+        break;
       } catch (error) {
         if (this.#closed) return;
         await rm(temporary, { force: true }).catch(() => undefined);
@@ -387,6 +391,12 @@ export class Drain {
         await this.#waitForRetry(retryIn);
         if (this.#closed) return;
       }
+    }
+    try {
+      await this.#copy.run(`DROP TABLE ${sqlName(segment.table)}`);
+    } catch (error) {
+      // The rows are safe in their file; only memory is not given back.
+      if (!this.#closed) this.#events.copyFailed(segment, `its table stays: ${String(error)}`, 0);
     }
   }
 
@@ -423,7 +433,9 @@ export class Drain {
         Bun.sleep(Math.min(500, Math.max(1, deadline - performance.now()))),
       ]);
     }
-    const lost = this.#openRows + this.#rowsInRings();
+    const datasets = this.#sealed.filter(({ lane }) => lane === null);
+    const datasetRows = datasets.reduce((sum, { segment }) => sum + segment.span.rows, 0);
+    const lost = this.#openRows + this.#rowsInRings() + datasetRows;
     await this.#close();
     return lost;
   }

@@ -1,5 +1,5 @@
 /** The data folder: its parts, and the lock that keeps a second recorder out. */
-import { Database } from "bun:sqlite";
+import { Database, SQLiteError } from "bun:sqlite";
 import { accessSync, constants, mkdirSync } from "node:fs";
 import { join, resolve } from "node:path";
 
@@ -67,7 +67,8 @@ export function lockFolder(folder: DataFolder, run: string): FolderLock {
     db.run("COMMIT");
     db.run("BEGIN IMMEDIATE");
   } catch (error) {
-    const owner = readOwner(db);
+    const busy = error instanceof SQLiteError && error.code === "SQLITE_BUSY";
+    const owner = busy ? readOwner(db) : null;
     db.close();
     if (owner === null) throw lockError(folder, error);
     throw new FolderError(

@@ -22,8 +22,28 @@ export async function acceptFile(outbox: string, temporary: string, key: string)
 export interface Leftovers {
   /** Finished files by lake key: they go on to the destination. */
   readonly files: readonly { readonly key: string; readonly path: string }[];
-  /** Files that no run finished, and files that are not ours. */
+  /** Files that no run finished, files that are damaged, and files that are not ours. */
   readonly foreign: readonly string[];
+}
+
+/** First and last bytes of a Parquet file; before the last ones stands the length of the footer. */
+const MAGIC = "PAR1";
+const TAIL_BYTES = 8;
+
+/** Whether a file begins and ends as a Parquet file does: one that was cut off does not. */
+async function hasFooter(path: string): Promise<boolean> {
+  const file = Bun.file(path);
+  const { size } = file;
+  if (size < MAGIC.length + TAIL_BYTES) return false;
+  const head = await file.slice(0, MAGIC.length).text();
+  const tail = Buffer.from(await file.slice(size - TAIL_BYTES, size).arrayBuffer());
+  const footer = tail.readUInt32LE(0);
+  return (
+    head === MAGIC &&
+    tail.toString("latin1", 4) === MAGIC &&
+    footer > 0 &&
+    footer <= size - TAIL_BYTES - MAGIC.length
+  );
 }
 
 /** Looks through the outbox at start. */
@@ -33,7 +53,8 @@ export async function readOutbox(outbox: string): Promise<Leftovers> {
   for (const entry of await readdir(outbox, { withFileTypes: true })) {
     if (!entry.isFile()) continue;
     const path = join(outbox, entry.name);
-    if (/^v\d+~exchange=[^~]+~stream=[^~]+~date=[^~]+~[^~]+\.parquet$/.test(entry.name)) {
+    const isOurs = /^v\d+~exchange=[^~]+~stream=[^~]+~date=[^~]+~[^~]+\.parquet$/.test(entry.name);
+    if (isOurs && (await hasFooter(path))) {
       files.push({ key: keyOfOutboxName(entry.name), path });
     } else {
       foreign.push(path);

@@ -55,9 +55,7 @@ export class Publisher {
   /** Takes a file over. */
   add(file: OutboxFile): void {
     this.#queue.push(file);
-    this.#working ??= this.#work().finally(() => {
-      this.#working = null;
-    });
+    this.#working ??= this.#work();
   }
 
   async #work(): Promise<void> {
@@ -82,6 +80,8 @@ export class Publisher {
         await this.#wait(retryIn);
       }
     }
+    // In the same turn in which the queue was found empty: what comes from now on starts anew.
+    this.#working = null;
   }
 
   #wait(ms: number): Promise<void> {

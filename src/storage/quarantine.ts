@@ -71,6 +71,7 @@ export class Quarantine {
       `${randomBytes(4).toString("hex")}-${basename(path).replace(/^\.+/, "")}`,
     );
     await rename(path, target);
+    this.#bytes += (await stat(target)).size;
     return target;
   }
 

@@ -272,7 +272,7 @@ test("after kill -9 the next start keeps every whole block, and torn files are r
   expect(torn.code).toBe(1);
   expect(torn.stderr).toContain("torn at its end");
   expect(torn.events.length).toBeGreaterThan(1000);
-  const replay = tapedeck(["replay", open, "--port", "0", "--quiet", "100ms", "--exit-when-done"], { cwd });
+  const replay = tapedeck(["replay", open, "--port", "0", "--quiet", "300ms", "--exit-when-done"], { cwd });
   const [url = ""] = await replay.text(/ws:\/\/127\.0\.0\.1:\d+/);
   const recording = cwdOf("torn");
   const recorder = await startRecorder({
@@ -281,6 +281,8 @@ test("after kill -9 the next start keeps every whole block, and torn files are r
   });
   expect(await replay.exit(30_000)).toBe(1);
   expect(replay.stderr).toContain(`${open} is torn at its end`);
+  // Sent is not yet received.
+  await recorder.until("all events", ({ total_events }) => total_events >= torn.events.length);
   expect((await recorder.stop()).end.received).toBe(torn.events.length);
 
   const next = startCapture(cwd, simulated, "--duration", "500ms");
@@ -344,6 +346,7 @@ test("a writer that never answers costs raw frames only: every event is in its r
     quarantineInFlight: 1 << 20,
     raw: { tap, only: false },
     post: () => undefined,
+    connectionsChanged: () => undefined,
   });
   const exchange = exchangeByName("binance");
   const streams = ["bbo", "trade"] as const;

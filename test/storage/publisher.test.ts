@@ -8,6 +8,11 @@ import { type OutboxFile, Publisher } from "../../src/storage/publisher.ts";
 import { scratchFolder } from "../helpers/scratch.ts";
 import { waitFor } from "../helpers/wait.ts";
 
+/** What looks like a Parquet file from outside: its magic at both ends, the length of a footer at the last. */
+function framed(text: string): string {
+  return `PAR1${text}\x01\0\0\0PAR1`;
+}
+
 const folder = scratchFolder("publisher");
 let folders = 0;
 
@@ -25,7 +30,7 @@ function parts(retryMax = 50) {
   const file = (n: number, ring: number | null = 0): OutboxFile => {
     const key = `v1/exchange=binance/stream=bbo/date=2026-11-${10 + (n % 3)}/1795132800000000_test_0_${n}.parquet`;
     const path = join(outbox, key.replaceAll("/", "~"));
-    writeFileSync(path, `file ${n}`);
+    writeFileSync(path, framed(`file ${n}`));
     return { key, path, exchange: "binance", stream: "bbo", rows: 10, ring };
   };
   return { lake, outbox, publisher, published, failed, file };
@@ -38,7 +43,7 @@ test("files go to their keys in order, folders are made, the outbox is empty aft
   await publisher.finish(5000);
   expect(published).toEqual(files.map(({ key }) => key));
   const texts = files.map(({ key }) => readFileSync(join(lake, key), "utf8"));
-  expect(texts).toEqual(files.map((_, n) => `file ${n}`));
+  expect(texts).toEqual(files.map((_, n) => framed(`file ${n}`)));
   expect(await readOutbox(outbox)).toEqual({ files: [], foreign: [] });
   expect([failed.length, publisher.failures, publisher.waiting, publisher.uploadingRows]).toEqual([
     0, 0, 0, 0,
@@ -94,7 +99,7 @@ test("a destination brings a file to a key that exists already without harm", as
   const { path, key } = file(0);
   await destination.put(path, key);
   await destination.put(file(0).path, key);
-  expect(readFileSync(join(lake, key), "utf8")).toBe("file 0");
+  expect(readFileSync(join(lake, key), "utf8")).toBe(framed("file 0"));
   expect(existsSync(path)).toBe(false);
 });
 
@@ -104,16 +109,36 @@ test("an error leaves the local copy untouched", async () => {
   mkdirSync(join(lake, key), { recursive: true });
   const error: unknown = await new LocalDestination(lake).put(path, key).catch((reason: unknown) => reason);
   expect(error).toBeInstanceOf(Error);
-  expect(readFileSync(path, "utf8")).toBe("file 0");
+  expect(readFileSync(path, "utf8")).toBe(framed("file 0"));
 });
 
 test("a temporary file is not finished before it is accepted", async () => {
   const { outbox } = parts();
   const key = "v1/exchange=binance/stream=bbo/date=2026-11-20/1795132800000000_test_0_0.parquet";
   const temporary = temporaryPath(outbox, key, 3);
-  writeFileSync(temporary, "whole");
+  writeFileSync(temporary, framed("whole"));
   expect(await readOutbox(outbox)).toEqual({ files: [], foreign: [temporary] });
   const path = await acceptFile(outbox, temporary, key);
   expect(await readOutbox(outbox)).toEqual({ files: [{ key, path }], foreign: [] });
-  expect(statSync(path).size).toBe(5);
+  expect(statSync(path).size).toBe(framed("whole").length);
+});
+
+test("a file that was cut off is foreign, whatever its name", async () => {
+  const { outbox, file } = parts();
+  const { path, key } = file(0);
+  expect((await readOutbox(outbox)).files.map((one) => one.key)).toEqual([key]);
+  const whole = readFileSync(path);
+  for (const bytes of [whole.subarray(0, -1), whole.subarray(1), whole.subarray(0, 11), Buffer.alloc(0)]) {
+    writeFileSync(path, bytes);
+    expect(await readOutbox(outbox)).toEqual({ files: [], foreign: [path] });
+  }
+});
+
+test("a put that moved the file and failed after that goes through when it is repeated", async () => {
+  const { lake, file } = parts();
+  const destination = new LocalDestination(lake);
+  const { path, key } = file(0);
+  await destination.put(path, key);
+  await destination.put(path, key);
+  expect(readFileSync(join(lake, key), "utf8")).toBe(framed("file 0"));
 });

@@ -19,8 +19,10 @@ export class LocalDestination implements Destination {
     try {
       await rename(path, target);
     } catch (error) {
-      if (!(error instanceof Error && "code" in error && error.code === "EXDEV")) throw error;
-      await this.#moveAcross(path, target);
+      const code = error instanceof Error && "code" in error ? error.code : null;
+      if (code === "EXDEV") await this.#moveAcross(path, target);
+      // An earlier attempt may have moved it and failed after that.
+      else if (code !== "ENOENT" || !(await isFile(target))) throw error;
     }
     await syncFolder(folder);
     await syncFolder(dirname(path));
@@ -49,5 +51,13 @@ export class LocalDestination implements Destination {
     await syncFile(temporary);
     await rename(temporary, target);
     await rm(path);
+  }
+}
+
+async function isFile(path: string): Promise<boolean> {
+  try {
+    return (await stat(path)).isFile();
+  } catch {
+    return false;
   }
 }
