@@ -1,4 +1,4 @@
-import type { DecodeCounters, Decoder, FrameClass } from "../exchanges/decoding/decoder.ts";
+import type { DecodeCounters, Decoder, FrameClass, SnapshotCounters } from "../exchanges/decoding/decoder.ts";
 import type { RawTap } from "./tap.ts";
 
 /** A decoder that gives each frame to the tap before it decodes it, whatever comes of it. */
@@ -13,6 +13,10 @@ export class TappedDecoder implements Decoder {
     this.#exchange = exchange;
     this.#decoder = decoder;
     this.#tap = tap;
+  }
+
+  get snapshots(): SnapshotCounters {
+    return this.#decoder.snapshots;
   }
 
   get reason(): string {

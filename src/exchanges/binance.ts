@@ -36,6 +36,8 @@ export const binance: Exchange = {
     channelsPerMessage: 100,
     // Ten incoming messages a second are allowed, our pongs among them.
     messagesPerSecond: 5,
+    // 300 attempts in five minutes are known of spot; a start opens a few at once and then none.
+    connectsPerSecond: 4,
     charactersPerConnection: null,
     failsWhole: true,
   },
@@ -62,6 +64,8 @@ export const binance: Exchange = {
     }
     return [...found.values()];
   },
+
+  expectsSnapshot: () => false,
 
   connectionUrl: (wsUrl, route) => wsUrl + route,
 

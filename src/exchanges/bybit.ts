@@ -31,6 +31,8 @@ export const bybit: Exchange = {
     channelsPerMessage: 100,
     // No limit is documented; a thousand channels take a second or two.
     messagesPerSecond: 10,
+    // 500 connections in five minutes are allowed.
+    connectsPerSecond: 4,
     // "args" of one connection together.
     charactersPerConnection: 21_000,
     failsWhole: true,
@@ -51,6 +53,9 @@ export const bybit: Exchange = {
       instruments.map((instrument): Subscription => ({ route: LINEAR, channel: head + instrument })),
     );
   },
+
+  /** Tickers: a snapshot, then changes. The level-1 book is pushed whole each time. */
+  expectsSnapshot: (channel) => channel.startsWith("tickers."),
 
   connectionUrl: (wsUrl, route) => wsUrl + route,
 

@@ -1,5 +1,6 @@
 import WebSocket from "ws";
 import { Backoff } from "../lib/backoff.ts";
+import type { ConnectGate } from "./connect-gate.ts";
 import { type Decoder, FRAME } from "./decoding/decoder.ts";
 import type { Exchange } from "./exchange.ts";
 import type { ConnectionPlan } from "./planner.ts";
@@ -43,6 +44,8 @@ export interface ConnectionCounters {
   undecodable: number;
   /** Sockets opened after the first. */
   reconnects: number;
+  /** Subscriptions sent that begin with a snapshot. */
+  snapshotFetches: number;
 }
 
 /**
@@ -62,12 +65,14 @@ export class Connection {
     unwanted: 0,
     undecodable: 0,
     reconnects: 0,
+    snapshotFetches: 0,
   };
   readonly #exchange: Exchange;
   readonly #decoder: Decoder;
   readonly #bounds: ConnectionBounds;
   readonly #events: ConnectionEvents;
   readonly #backoff: Backoff;
+  readonly #gate: ConnectGate;
   readonly #subscriber: Subscriber;
   #socket: WebSocket | null = null;
   #open = false;
@@ -83,8 +88,11 @@ export class Connection {
     decoder: Decoder;
     bounds: ConnectionBounds;
     events: ConnectionEvents;
+    /** Shared by all connections to the exchange. */
+    gate: ConnectGate;
   }) {
-    const { exchange, wsUrl, plan, decoder, bounds, events } = options;
+    const { exchange, wsUrl, plan, decoder, bounds, events, gate } = options;
+    this.#gate = gate;
     this.url = exchange.connectionUrl(wsUrl, plan.route);
     this.route = plan.route;
     this.#exchange = exchange;
@@ -98,6 +106,10 @@ export class Connection {
       ackTimeout: bounds.ackTimeout,
       refusedRetry: bounds.refusedRetry,
       send: (message) => this.#socket?.send(message),
+      asked: (channels) => {
+        for (const channel of channels)
+          if (exchange.expectsSnapshot(channel)) this.counters.snapshotFetches++;
+      },
       refused: (channels, error) => events.refused(this, channels, error),
     });
   }
@@ -119,7 +131,14 @@ export class Connection {
 
   /** Opens the first socket. */
   start(): void {
-    this.#connect();
+    this.#connectAtTurn();
+  }
+
+  /** Connects as soon as the exchange's limit on attempts allows. */
+  #connectAtTurn(): void {
+    const wait = this.#gate.take();
+    if (wait <= 0) this.#connect();
+    else this.#retry = setTimeout(() => this.#connect(), wait);
   }
 
   /** Closes the socket and opens no other; what arrives from now on is not received. */
@@ -188,7 +207,7 @@ export class Connection {
     this.#keepalive = null;
     const retryIn = this.#stopped ? null : this.#backoff.next(why.retryAfter);
     this.#events.closed(this, { code: why.code, reason: why.reason, retryIn });
-    if (retryIn !== null) this.#retry = setTimeout(() => this.#connect(), retryIn);
+    if (retryIn !== null) this.#retry = setTimeout(() => this.#connectAtTurn(), retryIn);
   }
 
   #received(frame: Buffer, local: number): void {

@@ -81,6 +81,8 @@ export interface Limits {
   readonly channelsPerMessage: number;
   /** Messages we may send on one connection in a second. */
   readonly messagesPerSecond: number;
+  /** Connections we may open in a second. */
+  readonly connectsPerSecond: number;
   /** Characters of all channels of a connection together; null = no such limit. */
   readonly charactersPerConnection: number | null;
   /** Whether one bad channel fails all channels of its message. */
@@ -117,6 +119,8 @@ export interface Exchange {
   companions(instrument: string): readonly string[];
   /** What to subscribe for these streams of these instruments, announcements of new instruments included. */
   subscriptions(streams: readonly Stream[], instruments: readonly string[]): Subscription[];
+  /** Whether a subscription of this channel begins with a snapshot from which changes go on. */
+  expectsSnapshot(channel: string): boolean;
   /** Address of a connection of a route. */
   connectionUrl(wsUrl: string, route: string): string;
   /** The message that subscribes channels; its answer carries `id`. */

@@ -39,6 +39,8 @@ export const okx: Exchange = {
     channelsPerMessage: 500,
     // 480 subscribe and unsubscribe requests an hour and connection: batches keep far below.
     messagesPerSecond: 1,
+    // Three attempts a second and IP are allowed.
+    connectsPerSecond: 2,
     charactersPerConnection: null,
     failsWhole: false,
   },
@@ -57,6 +59,8 @@ export const okx: Exchange = {
     const channels = new Set([ANNOUNCEMENTS, ...streams.flatMap((stream) => CHANNELS[stream](instruments))]);
     return [...channels].map((channel) => ({ route: ROUTE, channel }));
   },
+
+  expectsSnapshot: () => false,
 
   connectionUrl: (wsUrl, route) => wsUrl + route,
 

@@ -20,6 +20,7 @@ export class Subscriber {
   readonly #channels: Set<string>;
   readonly #ackTimeout: number;
   readonly #send: (message: string) => void;
+  readonly #asked: ((channels: ReadonlySet<string>) => void) | undefined;
   readonly #refusedRetry: number;
   readonly #onRefused: (channels: readonly string[], error: string) => void;
   /** Messages without a full answer yet, by number. */
@@ -42,12 +43,15 @@ export class Subscriber {
     /** Time after which refused channels are asked for again, ms. */
     refusedRetry: number;
     send(message: string): void;
+    /** Channels that a message has just asked for. */
+    asked?(channels: ReadonlySet<string>): void;
     refused(channels: readonly string[], error: string): void;
   }) {
     this.#exchange = options.exchange;
     this.#channels = new Set(options.channels);
     this.#ackTimeout = options.ackTimeout;
     this.#send = options.send;
+    this.#asked = options.asked;
     this.#refusedRetry = options.refusedRetry;
     this.#onRefused = options.refused;
   }
@@ -127,6 +131,7 @@ export class Subscriber {
       const { channels, asked } = next;
       this.#waiting.set(id, { channels, asked: asked + 1, deadline: now + this.#ackTimeout });
       this.#send(this.#exchange.subscribeMessage([...channels], id));
+      this.#asked?.(channels);
     } else if (this.#waiting.size === 0 && this.#timer !== null) {
       clearInterval(this.#timer);
       this.#timer = null;

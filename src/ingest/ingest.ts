@@ -3,6 +3,7 @@ import type { RawTap } from "../capture/tap.ts";
 import { TappedDecoder } from "../capture/tapped-decoder.ts";
 import { LAYOUTS } from "../events/layout.ts";
 import type { Stream } from "../events/streams.ts";
+import { ConnectGate } from "../exchanges/connect-gate.ts";
 import { Connection, type ConnectionCounters, type ConnectionEvents } from "../exchanges/connection.ts";
 import type { DecodeCounters, Decoder, RowWriter } from "../exchanges/decoding/decoder.ts";
 import { SequenceFollower } from "../exchanges/decoding/sequence.ts";
@@ -32,6 +33,7 @@ const NOTHING: ConnectionCounters = {
   unwanted: 0,
   undecodable: 0,
   reconnects: 0,
+  snapshotFetches: 0,
 };
 const COUNTED = Object.keys(NOTHING) as (keyof ConnectionCounters)[];
 
@@ -39,6 +41,7 @@ interface Lane {
   readonly exchange: Exchange;
   readonly symbols: SymbolTable;
   readonly decoder: Decoder;
+  readonly gate: ConnectGate;
   readonly events: ConnectionEvents;
   connections: Connection[];
   /** What connections counted that are no longer needed. */
@@ -101,8 +104,8 @@ export class Ingest {
     this.#closeIdle(lane);
     for (const plan of open) {
       const { wsUrl, bounds } = job;
-      const { exchange, decoder, events } = lane;
-      const connection = new Connection({ exchange, wsUrl, plan, decoder, bounds, events });
+      const { exchange, decoder, events, gate } = lane;
+      const connection = new Connection({ exchange, wsUrl, plan, decoder, bounds, events, gate });
       lane.connections.push(connection);
       connection.start();
     }
@@ -129,6 +132,7 @@ export class Ingest {
       symbols,
       decoder: this.#raw === null ? decoder : new TappedDecoder(exchange.name, decoder, this.#raw.tap),
       events: this.#eventsOf(job.exchange),
+      gate: new ConnectGate(exchange.limits.connectsPerSecond),
       connections: [],
       past: { ...NOTHING },
       counters,
@@ -234,6 +238,8 @@ export class Ingest {
         exchange: lane.exchange.name,
         ...counted,
         ...lane.counters,
+        snapshots: lane.decoder.snapshots.frames,
+        realigned: lane.decoder.snapshots.realigned,
         notKept: lane.notKept,
         connections: lane.connections.length,
         open: open.length,

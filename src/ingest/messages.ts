@@ -62,6 +62,10 @@ export interface ExchangeStats {
   /** Undecodable frames that were counted but not kept: too many at once. */
   readonly notKept: number;
   readonly reconnects: number;
+  /** Subscriptions sent that begin with a snapshot, snapshot frames received, symbols re-based by one. */
+  readonly snapshotFetches: number;
+  readonly snapshots: number;
+  readonly realigned: number;
   /** Connections that should be open, and that are. */
   readonly connections: number;
   readonly open: number;

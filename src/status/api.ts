@@ -1,5 +1,6 @@
 /** The status API: read-only answers derived from a snapshot. Names and meaning are a contract (docs/api.md). */
 import { Hono } from "hono";
+import type { ExchangeStats } from "../ingest/messages.ts";
 import { queueOf, type Snapshot } from "./snapshot.ts";
 
 /** `GET /health` */
@@ -21,6 +22,8 @@ export function streamsOf(snapshot: Snapshot) {
 export function metricsOf(snapshot: Snapshot) {
   const { balance, rings, writer } = snapshot;
   const queue = queueOf(rings);
+  const total = (count: (exchange: ExchangeStats) => number) =>
+    snapshot.exchanges.reduce((sum, exchange) => sum + count(exchange), 0);
   return {
     queue_size: queue.used,
     queue_maxsize: queue.capacity,
@@ -29,10 +32,9 @@ export function metricsOf(snapshot: Snapshot) {
     silence_intervals_15m: snapshot.silence15m,
     silence_intervals_total: snapshot.silenceTotal,
     ws_reconnect_total: snapshot.reconnects,
-    // Binance's recorded channels have no snapshot; exchanges that send one count it here.
-    snapshot_fetches_total: 0,
-    snapshot_events_seen: 0,
-    gap_alignment_corrections: 0,
+    snapshot_fetches_total: total((exchange) => exchange.snapshotFetches),
+    snapshot_events_seen: total((exchange) => exchange.snapshots),
+    gap_alignment_corrections: total((exchange) => exchange.realigned),
     effective_data_loss_rate_pct: balance.received === 0 ? 0 : (100 * balance.dropped) / balance.received,
     events_per_sec: snapshot.eventsPerSecond,
     total_events: balance.received - balance.dropped,

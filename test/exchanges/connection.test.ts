@@ -1,6 +1,7 @@
 /** One connection against a real WebSocket server on loopback. */
 import { afterEach, beforeEach, describe, expect, type Mock, spyOn, test } from "bun:test";
 import { binance } from "../../src/exchanges/binance.ts";
+import { ConnectGate } from "../../src/exchanges/connect-gate.ts";
 import { Connection, type ConnectionBounds } from "../../src/exchanges/connection.ts";
 import { Collector } from "../../src/exchanges/decoding/collector.ts";
 import { SymbolTable } from "../../src/exchanges/decoding/symbols.ts";
@@ -53,6 +54,7 @@ function connect(url: string, bounds: Partial<ConnectionBounds> = {}) {
       counters: { fallback: 0, inexact: 0, oversized: 0 },
     }),
     bounds: { ...BOUNDS, ...bounds },
+    gate: new ConnectGate(1000),
     events: {
       nextNumber: () => number++,
       now: () => local++,
@@ -115,6 +117,7 @@ describe("an open connection", () => {
       unwanted: 1,
       undecodable: 1,
       reconnects: 0,
+      snapshotFetches: 0,
     });
     expect(collector.take().map(({ id }) => id)).toEqual(["1", "2"]);
     // The time of each frame is taken once, frame by frame, in order.

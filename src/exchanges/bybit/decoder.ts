@@ -109,6 +109,9 @@ for (const key of [
   TICKER_KEYS.add(key, TICKER_KEYS.instruments.length);
 }
 
+/** First letter of "snapshot"; the other type is "delta". */
+const LETTER_S = 0x73;
+
 /** Decodes frames of `/v5/public/linear`, and those of the other categories that mean the same. */
 export class BybitDecoder extends FrameDecoder {
   /** Values of the ticker in hand by slot; NaN = not in the frame. */
@@ -282,6 +285,7 @@ export class BybitDecoder extends FrameDecoder {
     const entry = scan.symbol(this.symbols);
     scan.literal(L.type);
     scan.word();
+    const isSnapshot = scan.bytes[scan.from] === LETTER_S;
     scan.literal(L.tickerData);
     const ticker = this.#ticker;
     ticker.fill(ABSENT);
@@ -309,7 +313,9 @@ export class BybitDecoder extends FrameDecoder {
     const sent = scan.time();
     scan.literal(L.close);
     if (!scan.complete || (seen & (1 << TICKER_SYMBOL)) === 0) return BAIL;
-    return this.#commitTicker(this.symbols.numberOf(entry), sent);
+    const symbol = this.symbols.numberOf(entry);
+    if (isSnapshot) this.snapshotOf(symbol);
+    return this.#commitTicker(symbol, sent);
   }
 
   /** A time in ms as text, up to and with its closing quote. */
@@ -531,7 +537,9 @@ export class BybitDecoder extends FrameDecoder {
     TICKER_FIELDS.forEach((key, slot) => {
       this.#ticker[slot] = slot === NEXT_FUNDING ? read.time(data, key) : read.decimal(data, key);
     });
-    return this.#commitTicker(symbol, read.time(frame, "ts"));
+    const sent = read.time(frame, "ts");
+    if (frame.type === "snapshot") this.snapshotOf(symbol);
+    return this.#commitTicker(symbol, sent);
   }
 }
 

@@ -45,9 +45,18 @@ export interface DecodeCounters {
   oversized: number;
 }
 
+/** Snapshots of channels that go on with changes. */
+export interface SnapshotCounters {
+  /** Snapshot frames received. */
+  frames: number;
+  /** Symbols whose state a snapshot on a new connection re-based. */
+  realigned: number;
+}
+
 /** A decoder of one exchange, for one connection or for `decode`. Single-threaded, reused for ever. */
 export interface Decoder {
   readonly counters: DecodeCounters;
+  readonly snapshots: SnapshotCounters;
   /** Why the last frame was UNDECODABLE. */
   readonly reason: string;
   /**

@@ -5,6 +5,7 @@ import {
   FRAME,
   type FrameClass,
   type RowWriter,
+  type SnapshotCounters,
   type Writers,
 } from "./decoder.ts";
 import { FieldReader, FrameError, parseFrame } from "./json.ts";
@@ -42,6 +43,7 @@ export interface DecoderOptions {
  */
 export abstract class FrameDecoder implements Decoder {
   readonly counters: DecodeCounters;
+  readonly snapshots: SnapshotCounters = { frames: 0, realigned: 0 };
   reason = "";
   protected readonly symbols: SymbolTable;
   protected readonly writers: Writers;
@@ -50,6 +52,8 @@ export abstract class FrameDecoder implements Decoder {
   readonly #all: readonly RowWriter[];
   readonly #scanners: boolean;
   readonly #scan = new Scanner();
+  /** Connection of each symbol's last snapshot. */
+  readonly #snapshotOn = new Map<number, number>();
   #local = 0;
   #connection = 0;
 
@@ -120,6 +124,14 @@ export abstract class FrameDecoder implements Decoder {
     for (let slot = FIRST_OWN; slot < layout.seq; slot++) row[slot] = ABSENT;
     row[layout.connection] = this.#connection;
     return row;
+  }
+
+  /** Takes note of a snapshot of a symbol, from which the changes after it go on. */
+  protected snapshotOf(symbol: number): void {
+    this.snapshots.frames++;
+    const before = this.#snapshotOn.get(symbol);
+    if (before !== undefined && before !== this.#connection) this.snapshots.realigned++;
+    this.#snapshotOn.set(symbol, this.#connection);
   }
 
   /** Takes note of a committed trade that stands for the consecutive ids `first` to `last`. */

@@ -1,6 +1,7 @@
 /** The exchange as the recorder uses it against the simulated Bybit: every event sent is a row. */
 import { expect, test } from "bun:test";
 import { bybit } from "../../../src/exchanges/bybit.ts";
+import { ConnectGate } from "../../../src/exchanges/connect-gate.ts";
 import { Connection } from "../../../src/exchanges/connection.ts";
 import { Collector, type DecodedEvent } from "../../../src/exchanges/decoding/collector.ts";
 import { SymbolTable } from "../../../src/exchanges/decoding/symbols.ts";
@@ -48,6 +49,7 @@ test("all instruments, all streams, one topic that has no handler", async () => 
     wsUrl: exchange.url,
     plan: { route: subscriptions[0].route, channels: subscriptions.map(({ channel }) => channel) },
     decoder: bybit.createDecoder({ symbols, writers: collector.writers, counters }),
+    gate: new ConnectGate(1000),
     bounds: {
       handshakeTimeout: 5000,
       backoffMin: 50,
