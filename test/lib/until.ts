@@ -2,10 +2,10 @@
 const DEADLINE_MS = 15_000;
 
 /** Waits until something holds; fails naming it. */
-export async function until(holds: () => boolean, what: string): Promise<void> {
-  const deadline = performance.now() + DEADLINE_MS;
+export async function until(holds: () => boolean, what: string, timeout = DEADLINE_MS): Promise<void> {
+  const deadline = performance.now() + timeout;
   while (!holds()) {
-    if (performance.now() > deadline) throw new Error(`waited ${DEADLINE_MS} ms in vain for: ${what}`);
+    if (performance.now() > deadline) throw new Error(`waited ${timeout} ms in vain for: ${what}`);
     await Bun.sleep(2);
   }
 }
