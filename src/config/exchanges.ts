@@ -42,7 +42,7 @@ export const EXCHANGE_DEFAULTS: Readonly<Record<ExchangeName, ExchangeDefaults>>
   okx: {
     wsUrl: "wss://ws.okx.com:8443",
     restUrl: "https://www.okx.com",
-    streamsPerConnection: 300,
+    streamsPerConnection: 480,
     streamsPerConnectionMax: 1200,
   },
 };
