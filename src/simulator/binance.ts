@@ -1,14 +1,15 @@
 /** Binance USD-M futures on loopback: generated markets behind the exchange's own routes and rules. */
 import { BinanceDialect, type SubscriptionSink } from "./binance/dialect.ts";
-import { FrameSpeller, type MarkState, wrapperHead } from "./binance/frames.ts";
+import { contractInfo, FrameSpeller, type MarkState, wrapperHead } from "./binance/frames.ts";
 import { type Instrument, simulatedInstruments } from "./binance/instruments.ts";
 import { type Route, routeOf, streamSymbol } from "./binance/streams.ts";
 import type { Connection } from "./connection.ts";
 import { Counters, type KindCounts } from "./counters.ts";
+import { Generation } from "./generation.ts";
 import { Market } from "./market.ts";
 import { Random } from "./random.ts";
-import { Scheduler } from "./scheduler.ts";
-import { type ExchangeServer, type ServerOptions, type ServerStats, serveExchange } from "./server.ts";
+import { type ExchangeServer, serveExchange } from "./server.ts";
+import type { SimulatedExchange, SimulationOptions, SimulationStats } from "./simulation.ts";
 import { Zipf } from "./zipf.ts";
 
 /** Kinds of streams that are generated. Other streams of the exchange are acknowledged and stay silent. */
@@ -17,74 +18,39 @@ export const BINANCE_KINDS = ["bookTicker", "aggTrade", "markPrice", "forceOrder
 export type BinanceKind = (typeof BINANCE_KINDS)[number];
 
 /** Settings of {@link startBinance}; all have defaults. */
-export interface BinanceOptions extends ServerOptions {
-  /** The same seed gives each symbol the same prices, amounts and ids, event by event. */
-  readonly seed?: string | number;
+export interface BinanceOptions extends SimulationOptions {
   /** USDT perpetuals that trade; three more that discovery must skip are listed besides. */
   readonly instruments?: number;
+  /** Perpetuals that are announced and wait for {@link SimulatedBinance.list}. */
+  readonly waiting?: number;
   /**
    * Events per second over bookTicker and aggTrade of all instruments, whoever subscribed what; mark
    * prices and liquidations come on top. "max" = as fast as the slowest subscriber takes them.
    */
   readonly rate?: number | "max";
-  /** During a burst the rate is multiplied by this. */
-  readonly burstFactor?: number;
-  /** Time from one burst to the next. */
-  readonly burstEveryMs?: number;
-  /** Length of a burst. */
-  readonly burstLengthMs?: number;
-  /** How unevenly activity is spread: 0 = all alike, 1 = Zipf. */
-  readonly skew?: number;
   /** Liquidations per trade; at most one a second and symbol is sent, as on the exchange. */
   readonly liquidationShare?: number;
-  /** Stop after so many events of bookTicker and aggTrade, subscribed or not. */
-  readonly events?: number;
-  /** Time between two ticks of the generator. */
-  readonly tickMs?: number;
-  /** After a longer stall only this much is caught up. */
-  readonly maxCatchUpMs?: number;
-  /** At a set rate a connection with more unsent bytes is cut, as a slow consumer is. */
-  readonly slowConsumerBytes?: number;
-  /** At rate "max" nothing is generated while a connection has more unsent bytes than this. */
-  readonly backPressureBytes?: number;
-  /** At rate "max" a connection that blocks all others for this long is cut. */
-  readonly stallTimeoutMs?: number;
   readonly streamsPerConnection?: number;
 }
 
 /** What a simulated Binance has done. */
-export interface BinanceStats extends ServerStats {
+export interface BinanceStats extends SimulationStats {
   /** Frames handed to subscribers; a frame with two subscribers counts twice. */
   readonly sent: KindCounts<BinanceKind>;
   /** The same by symbol, where there were any. */
   readonly symbols: Record<string, KindCounts<BinanceKind>>;
-  /** Moves of the markets so far, subscribed or not. */
-  readonly events: number;
-  /** Subscriptions that deliver, and those acknowledged that never will (wrong route, unknown stream). */
-  readonly subscriptions: number;
-  readonly silentSubscriptions: number;
-  /** Connections cut because they did not read. */
-  readonly slowConsumersTotal: number;
-  /** Time in ms for which the set rate was not kept because the process was stalled. */
-  readonly skippedMs: number;
+  /** Frames of `!contractInfo`. */
+  readonly announcements: number;
 }
 
-/** A running simulated exchange. */
-export interface SimulatedBinance {
-  /** Base for `exchanges.binance.ws_url`. */
-  readonly url: string;
-  /** Base for `exchanges.binance.rest_url`. */
-  readonly restUrl: string;
-  readonly port: number;
+/** A running simulated Binance. */
+export interface SimulatedBinance extends SimulatedExchange<BinanceStats> {
+  /** All instruments as they are now. */
   readonly instruments: readonly Instrument[];
-  /** Resolves when `events` were made and every socket has taken its share; never without a limit. */
-  readonly finished: Promise<void>;
-  stats(): BinanceStats;
-  /** Stops the markets and resolves when every socket has taken what it was sent. */
-  pause(): Promise<void>;
-  /** Lets the markets go on after `pause`. */
-  resume(): void;
-  stop(): Promise<void>;
+  /** Lets the next perpetual that waits trade, and announces it. @throws Error when none waits. */
+  list(): Instrument;
+  /** Settles a contract that trades, for good, and announces it. @throws Error when it does not trade. */
+  delist(symbol: string): void;
 }
 
 /** One stream: who gets it. */
@@ -96,6 +62,8 @@ interface Channel {
 
 /** One symbol: its market and its streams. */
 interface Feed {
+  /** Number of the instrument in the list. */
+  readonly rank: number;
   readonly instrument: Instrument;
   readonly market: Market;
   readonly speller: FrameSpeller;
@@ -112,7 +80,7 @@ interface Feed {
   liquidatedSecond: number;
 }
 
-const EVENTS_PER_BATCH = 1000;
+const ANNOUNCEMENTS = "!contractInfo";
 const MATCH_LAG_MS = 3;
 const TRADE_LAG_MS = 150;
 const LIQUIDATION_LAG_MS = 1000;
@@ -127,97 +95,72 @@ export function startBinance(options: BinanceOptions = {}): SimulatedBinance {
 }
 
 class Simulation implements SimulatedBinance, SubscriptionSink {
-  readonly instruments: readonly Instrument[];
   readonly finished: Promise<void>;
 
+  readonly #instruments: Instrument[];
   readonly #server: ExchangeServer;
-  readonly #scheduler: Scheduler;
+  readonly #generation: Generation;
   readonly #counters: Counters<BinanceKind>;
-  readonly #feeds: Feed[];
+  readonly #waiting: Feed[];
   readonly #channels = new Map<string, Channel>();
   readonly #allBooks: Channel;
   readonly #allLiquidations: Channel;
+  readonly #announced = new Set<Connection>();
   readonly #random: Random;
   /** Apart from `#random`, so that who listens does not change which symbol moves next. */
   readonly #lags: Random;
-  readonly #zipf: Zipf;
+  readonly #skew: number;
   readonly #liquidationShare: number;
-  readonly #maxRate: boolean;
-  readonly #slowConsumerBytes: number;
-  readonly #backPressureBytes: number;
-  readonly #stallTimeoutMs: number;
-  readonly #blockedSince = new Map<Connection, number>();
-  readonly #finish: () => void;
-  #paused = false;
-  #subscriptions = 0;
-  #silent = 0;
-  #slowConsumers = 0;
+  #feeds: Feed[];
+  #zipf: Zipf;
+  #announcements = 0;
 
   constructor({
     seed = 1,
     instruments = 200,
-    rate = 10_000,
-    burstFactor = 1,
-    burstEveryMs = 60_000,
-    burstLengthMs = 1000,
+    waiting = 0,
     skew = 0.8,
     liquidationShare = 0.002,
-    events = Number.POSITIVE_INFINITY,
-    tickMs = 5,
-    maxCatchUpMs = 250,
-    slowConsumerBytes = 64 << 20,
-    backPressureBytes = 1 << 20,
-    stallTimeoutMs = 10_000,
     streamsPerConnection,
-    ...server
+    ...common
   }: BinanceOptions) {
-    this.instruments = simulatedInstruments(instruments, Date.now());
+    this.#instruments = simulatedInstruments(instruments + waiting, Date.now()).map((instrument, rank) =>
+      rank < instruments || rank >= instruments + waiting
+        ? instrument
+        : { ...instrument, status: "PENDING_TRADING" },
+    );
     this.#counters = new Counters(
-      this.instruments.map((instrument) => instrument.symbol),
+      this.#instruments.map((instrument) => instrument.symbol),
       BINANCE_KINDS,
     );
     this.#allBooks = this.#channel("!bookTicker");
     this.#allLiquidations = this.#channel("!forceOrder@arr");
-    this.#feeds = this.instruments.flatMap((instrument, index) =>
-      instrument.status === "TRADING" ? [this.#feed(instrument, index, seed)] : [],
+    const feeds = this.#instruments.flatMap((instrument, rank) =>
+      instrument.status === "SETTLING" ? [] : [this.#feed(instrument, rank, seed)],
     );
+    this.#feeds = feeds.filter(({ instrument }) => instrument.status === "TRADING");
+    this.#waiting = feeds.filter(({ instrument }) => instrument.status === "PENDING_TRADING");
     this.#random = new Random(`${seed}/exchange`);
     this.#lags = new Random(`${seed}/lags`);
+    this.#skew = skew;
     this.#zipf = new Zipf(this.#feeds.length, skew);
     this.#liquidationShare = liquidationShare;
-    this.#maxRate = rate === "max";
-    this.#slowConsumerBytes = slowConsumerBytes;
-    this.#backPressureBytes = backPressureBytes;
-    this.#stallTimeoutMs = stallTimeoutMs;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.finished = promise;
-    this.#finish = resolve;
-    this.#scheduler = new Scheduler(
-      {
-        rate,
-        burstFactor,
-        burstEveryMs,
-        burstLengthMs,
-        maxCatchUpMs,
-        tickMs,
-        batch: EVENTS_PER_BATCH,
-        events,
-      },
-      {
-        events: (count, wallMs) => this.#events(count, wallMs),
-        second: (wallMs) => this.#markPrices(wallMs),
-        blocked: () => this.#blocked(),
-      },
-    );
     this.#server = serveExchange(
       new BinanceDialect({
-        instruments: this.instruments,
+        instruments: this.#instruments,
         sink: this,
         stats: () => this.stats(),
         ...(streamsPerConnection === undefined ? {} : { streamsPerConnection }),
       }),
-      server,
+      common,
     );
+    this.#generation = new Generation(common, {
+      connections: this.#server.connections,
+      counts: this.#counters.counts,
+      events: (count, wallMs) => this.#events(count, wallMs),
+      second: (wallMs) => this.#markPrices(wallMs),
+    });
+    this.finished = this.#generation.finished;
   }
 
   get port(): number {
@@ -232,68 +175,101 @@ class Simulation implements SimulatedBinance, SubscriptionSink {
     return this.#server.restUrl;
   }
 
+  get instruments(): readonly Instrument[] {
+    return this.#instruments;
+  }
+
   stats(): BinanceStats {
     return {
       sent: this.#counters.totals(),
-      events: this.#scheduler.made,
-      subscriptions: this.#subscriptions,
-      silentSubscriptions: this.#silent,
-      slowConsumersTotal: this.#slowConsumers,
-      skippedMs: Math.round(this.#scheduler.skippedMs),
+      ...this.#generation.stats(),
+      announcements: this.#announcements,
       ...this.#server.stats(),
       symbols: this.#counters.bySymbol(),
     };
   }
 
-  async pause(): Promise<void> {
-    this.#paused = true;
-    this.#scheduler.stop();
-    await this.#drained();
+  pause(): Promise<void> {
+    return this.#generation.pause();
   }
 
   resume(): void {
-    this.#paused = false;
-    if (this.#subscriptions > 0) this.#scheduler.start();
+    this.#generation.resume();
+  }
+
+  list(): Instrument {
+    const feed = this.#waiting.shift();
+    if (feed === undefined)
+      throw new Error("no perpetual waits to be listed: start with more of them (waiting)");
+    this.#trading([...this.#feeds, feed]);
+    return this.#change(feed.rank, { status: "TRADING", onboardMs: Date.now() });
+  }
+
+  delist(symbol: string): void {
+    const feed = this.#feeds.find(({ instrument }) => instrument.symbol === symbol);
+    if (feed === undefined) throw new Error(`${symbol} is no contract that trades`);
+    this.#trading(this.#feeds.filter((other) => other !== feed));
+    this.#change(feed.rank, { status: "SETTLING", deliveryMs: Date.now() });
   }
 
   async stop(): Promise<void> {
-    this.#paused = true;
-    this.#scheduler.stop();
+    this.#generation.stop();
     await this.#server.stop();
   }
 
   subscribed(connection: Connection, stream: string): void {
+    if (stream === ANNOUNCEMENTS && routeOf(stream) === connection.endpoint.route) {
+      this.#announced.add(connection);
+      return;
+    }
     const channel = this.#channels.get(stream);
     // Binance acknowledges a wrong route or unknown stream like any other, and then says nothing for ever.
     if (channel?.route !== connection.endpoint.route) {
-      this.#silent++;
+      this.#generation.subscribed(false);
       return;
     }
     channel.subscribers.push(connection);
-    this.#subscriptions++;
-    if (!this.#paused) this.#scheduler.start();
+    this.#generation.subscribed(true);
   }
 
   unsubscribed(connection: Connection, stream: string): void {
+    if (stream === ANNOUNCEMENTS && this.#announced.delete(connection)) return;
     const channel = this.#channels.get(stream);
     if (channel?.route !== connection.endpoint.route) {
-      this.#silent--;
+      this.#generation.unsubscribed(connection, false);
       return;
     }
     channel.subscribers.splice(channel.subscribers.indexOf(connection), 1);
-    this.#subscriptions--;
-    if (this.#subscriptions === 0) this.#scheduler.stop();
-    this.#blockedSince.delete(connection);
+    this.#generation.unsubscribed(connection, true);
+  }
+
+  /** From now on these have markets that move. */
+  #trading(feeds: Feed[]): void {
+    this.#feeds = feeds;
+    this.#zipf = new Zipf(feeds.length, this.#skew);
+  }
+
+  /** An instrument changed: tells those who asked to be told. */
+  #change(rank: number, change: Partial<Instrument>): Instrument {
+    const before = this.#instruments[rank];
+    if (before === undefined) throw new Error(`no instrument has rank ${rank}`);
+    const after = { ...before, ...change };
+    this.#instruments[rank] = after;
+    const payload = contractInfo(after, Date.now());
+    const wrapped = `${wrapperHead(ANNOUNCEMENTS)}${payload}}`;
+    for (const connection of this.#announced) {
+      connection.reply(connection.endpoint.wrapped ? wrapped : payload);
+      this.#announcements++;
+    }
+    return after;
   }
 
   #events(count: number, wallMs: number): void {
-    for (let i = 0; i < count; i++) {
+    for (let i = 0; i < count && this.#feeds.length > 0; i++) {
       const feed = this.#feeds[this.#zipf.pick(this.#random)] as Feed;
       if (feed.market.step()) this.#trade(feed, wallMs);
       else this.#quote(feed, wallMs);
     }
-    this.#flush();
-    if (this.#scheduler.finished) void this.#drained().then(this.#finish);
   }
 
   #quote(feed: Feed, wallMs: number): void {
@@ -333,42 +309,6 @@ class Simulation implements SimulatedBinance, SubscriptionSink {
       deliver(markSecond, payload, feed.slots.markPrice);
       if (third) deliver(markThreeSeconds, payload, feed.slots.markPrice);
     }
-    this.#flush();
-  }
-
-  #flush(): void {
-    for (const connection of this.#server.connections) {
-      if (connection.queued === 0) continue;
-      connection.flush(this.#counters.counts);
-      if (!this.#maxRate && connection.bufferedBytes > this.#slowConsumerBytes) this.#cut(connection);
-    }
-  }
-
-  /** The slowest subscriber sets the pace, and one that takes nothing for long is cut. */
-  #blocked(): boolean {
-    const now = performance.now();
-    let blocked = false;
-    for (const connection of this.#server.connections) {
-      if (connection.bufferedBytes <= this.#backPressureBytes) {
-        this.#blockedSince.delete(connection);
-        continue;
-      }
-      blocked = true;
-      const since = this.#blockedSince.get(connection) ?? now;
-      this.#blockedSince.set(connection, since);
-      if (now - since > this.#stallTimeoutMs) this.#cut(connection);
-    }
-    return blocked;
-  }
-
-  #cut(connection: Connection): void {
-    this.#slowConsumers++;
-    this.#blockedSince.delete(connection);
-    connection.terminate();
-  }
-
-  async #drained(): Promise<void> {
-    await Promise.all([...this.#server.connections].map((connection) => connection.drainedTo(0)));
   }
 
   #channel(stream: string): Channel {
@@ -379,14 +319,15 @@ class Simulation implements SimulatedBinance, SubscriptionSink {
     return channel;
   }
 
-  #feed(instrument: Instrument, index: number, seed: string | number): Feed {
+  #feed(instrument: Instrument, rank: number, seed: string | number): Feed {
     const name = streamSymbol(instrument.symbol);
     const price = instrument.price / 10 ** instrument.priceDecimals;
     const random = new Random(`${seed}/${instrument.symbol}/mark`);
     const slots = Object.fromEntries(
-      BINANCE_KINDS.map((kind) => [kind, this.#counters.slot(index, kind)]),
+      BINANCE_KINDS.map((kind) => [kind, this.#counters.slot(rank, kind)]),
     ) as Record<BinanceKind, number>;
     return {
+      rank,
       instrument,
       random,
       market: new Market({

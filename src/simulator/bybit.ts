@@ -2,19 +2,17 @@
 import { BybitDialect, type SubscriptionSink } from "./bybit/dialect.ts";
 import { Feed, GENERATED, type Generated } from "./bybit/feed.ts";
 import { bybitInstruments, type Instrument, type Status } from "./bybit/instruments.ts";
-import { Outlet } from "./bybit/outlet.ts";
 import { type EventKind, type FrameKind, FrameTally, type Tally } from "./bybit/tally.ts";
 import { topicOf } from "./bybit/topics.ts";
 import type { Connection } from "./connection.ts";
+import { Generation } from "./generation.ts";
 import { Random } from "./random.ts";
-import { Scheduler } from "./scheduler.ts";
-import { type ExchangeServer, type ServerOptions, type ServerStats, serveExchange } from "./server.ts";
+import { type ExchangeServer, serveExchange } from "./server.ts";
+import type { SimulatedExchange, SimulationOptions, SimulationStats } from "./simulation.ts";
 import { Zipf } from "./zipf.ts";
 
 /** Settings of {@link startBybit}; all have defaults. */
-export interface BybitOptions extends ServerOptions {
-  /** The same seed gives each symbol the same prices, amounts and ids, event by event. */
-  readonly seed?: string | number;
+export interface BybitOptions extends SimulationOptions {
   /** USDT perpetuals that trade; a dated contract and a USDC perpetual are listed besides. */
   readonly instruments?: number;
   /** Perpetuals that are not listed before {@link SimulatedBybit.setStatus} lets them trade. */
@@ -25,28 +23,8 @@ export interface BybitOptions extends ServerOptions {
    * pushed again come on top. "max" = as fast as the slowest subscriber takes them.
    */
   readonly rate?: number | "max";
-  /** During a burst the rate is multiplied by this. */
-  readonly burstFactor?: number;
-  /** Time from one burst to the next. */
-  readonly burstEveryMs?: number;
-  /** Length of a burst. */
-  readonly burstLengthMs?: number;
-  /** How unevenly activity is spread: 0 = all alike, 1 = Zipf. */
-  readonly skew?: number;
   /** Liquidations per order that trades. */
   readonly liquidationShare?: number;
-  /** Stop after so many moves, subscribed or not. */
-  readonly events?: number;
-  /** Time between two ticks of the generator. */
-  readonly tickMs?: number;
-  /** After a longer stall only this much is caught up. */
-  readonly maxCatchUpMs?: number;
-  /** At a set rate a connection with more unsent bytes is cut, as a slow consumer is. */
-  readonly slowConsumerBytes?: number;
-  /** At rate "max" nothing is generated while a connection has more unsent bytes than this. */
-  readonly backPressureBytes?: number;
-  /** At rate "max" a connection that blocks all others for this long is cut. */
-  readonly stallTimeoutMs?: number;
   /** A book that has not changed for this long is pushed again; looked at once a second. */
   readonly bookResendMs?: number;
   /** A connection from which nothing came for this long is cut. */
@@ -60,55 +38,32 @@ export interface BybitOptions extends ServerOptions {
 }
 
 /** What a simulated Bybit has done. */
-export interface BybitStats extends ServerStats {
+export interface BybitStats extends SimulationStats {
   /** Events handed to subscribers: each trade and each liquidation of a frame, each stream of a ticker. */
   readonly sent: Tally<EventKind>;
   /** Frames handed to subscribers; a frame with two subscribers counts twice. */
   readonly frames: Tally<FrameKind>;
   /** `sent` by symbol, where there was anything. */
   readonly symbols: Record<string, Tally<EventKind>>;
-  /** Moves of the markets so far, subscribed or not. */
-  readonly events: number;
-  /** Subscriptions that deliver, and those of topics that are not generated. */
-  readonly subscriptions: number;
-  readonly silentSubscriptions: number;
   /** Pings answered. */
   readonly pingsTotal: number;
   /** Subscribe requests refused as a whole. */
   readonly refusedRequestsTotal: number;
-  /** Connections cut because they did not read. */
-  readonly slowConsumersTotal: number;
   /** Connections cut because they said nothing for too long. */
   readonly idleTotal: number;
-  /** Time in ms for which the set rate was not kept because the process was stalled. */
-  readonly skippedMs: number;
 }
 
-/** A running simulated exchange. */
-export interface SimulatedBybit {
-  /** Base for `exchanges.bybit.ws_url`. */
-  readonly url: string;
-  /** Base for `exchanges.bybit.rest_url`. */
-  readonly restUrl: string;
-  readonly port: number;
+/** A running simulated Bybit. */
+export interface SimulatedBybit extends SimulatedExchange<BybitStats> {
   /** As they are now. */
   readonly instruments: readonly Instrument[];
-  /** Resolves when `events` were made and every socket has taken its share; never without a limit. */
-  readonly finished: Promise<void>;
-  stats(): BybitStats;
   /**
    * Lists an instrument ("Trading"), or takes it off the list: "Closed" ends its events and its topics,
    * which stay subscribed and silent. Throws for a symbol that does not exist.
    */
   setStatus(symbol: string, status: Status): void;
-  /** Stops the markets and resolves when every socket has taken what it was sent. */
-  pause(): Promise<void>;
-  /** Lets the markets go on after `pause`. */
-  resume(): void;
-  stop(): Promise<void>;
 }
 
-const EVENTS_PER_BATCH = 1000;
 const MATCH_LAG_MS = 3;
 const TRADE_LAG_MS = 20;
 const LIQUIDATION_EVERY_MS = 500;
@@ -125,8 +80,7 @@ class Simulation implements SimulatedBybit, SubscriptionSink {
 
   readonly #server: ExchangeServer;
   readonly #dialect: BybitDialect;
-  readonly #scheduler: Scheduler;
-  readonly #outlet: Outlet;
+  readonly #generation: Generation;
   readonly #tally: FrameTally;
   readonly #instruments: Map<string, Instrument>;
   readonly #feeds: readonly Feed[];
@@ -140,34 +94,20 @@ class Simulation implements SimulatedBybit, SubscriptionSink {
   readonly #liquidationShare: number;
   readonly #bookResendMs: number;
   readonly #idleCheck: ReturnType<typeof setInterval>;
-  readonly #finish: () => void;
-  #paused = false;
-  #subscriptions = 0;
-  #silent = 0;
   #idle = 0;
 
   constructor({
     seed = 1,
     instruments = 200,
     preLaunch = 1,
-    rate = 10_000,
-    burstFactor = 1,
-    burstEveryMs = 60_000,
-    burstLengthMs = 1000,
     skew = 0.8,
     liquidationShare = 0.002,
-    events = Number.POSITIVE_INFINITY,
-    tickMs = 5,
-    maxCatchUpMs = 250,
-    slowConsumerBytes = 64 << 20,
-    backPressureBytes = 1 << 20,
-    stallTimeoutMs = 10_000,
     bookResendMs = 3000,
     idleTimeoutMs = 600_000,
     argsCharsMax,
     pageSize,
     withoutLiquidations = [],
-    ...server
+    ...common
   }: BybitOptions) {
     const list = bybitInstruments(instruments, preLaunch, Date.now());
     this.#instruments = new Map(list.map((instrument) => [instrument.symbol, instrument]));
@@ -179,31 +119,6 @@ class Simulation implements SimulatedBybit, SubscriptionSink {
     this.#zipf = new Zipf(this.#feeds.length, skew);
     this.#liquidationShare = liquidationShare;
     this.#bookResendMs = bookResendMs;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.finished = promise;
-    this.#finish = resolve;
-    this.#outlet = new Outlet(
-      { maxRate: rate === "max", slowConsumerBytes, backPressureBytes, stallTimeoutMs },
-      this.#tally.counts,
-      () => this.#server.connections,
-    );
-    this.#scheduler = new Scheduler(
-      {
-        rate,
-        burstFactor,
-        burstEveryMs,
-        burstLengthMs,
-        maxCatchUpMs,
-        tickMs,
-        batch: EVENTS_PER_BATCH,
-        events,
-      },
-      {
-        events: (count, wallMs) => this.#events(count, wallMs),
-        second: (wallMs) => this.#second(wallMs),
-        blocked: () => this.#outlet.blocked(),
-      },
-    );
     this.#dialect = new BybitDialect({
       instruments: this.#instruments,
       sink: this,
@@ -217,8 +132,15 @@ class Simulation implements SimulatedBybit, SubscriptionSink {
       // Bybit neither pings nor documents a lifetime.
       pingIntervalMs: Number.POSITIVE_INFINITY,
       lifetimeMs: Number.POSITIVE_INFINITY,
-      ...server,
+      ...common,
     });
+    this.#generation = new Generation(common, {
+      connections: this.#server.connections,
+      counts: this.#tally.counts,
+      events: (count, wallMs) => this.#events(count, wallMs),
+      second: (wallMs) => this.#second(wallMs),
+    });
+    this.finished = this.#generation.finished;
     this.#idleCheck = setInterval(
       () => this.#cutIdle(idleTimeoutMs),
       Math.min(IDLE_CHECK_MS_MAX, idleTimeoutMs),
@@ -245,14 +167,10 @@ class Simulation implements SimulatedBybit, SubscriptionSink {
     return {
       sent: this.#tally.events(),
       frames: this.#tally.frames(),
-      events: this.#scheduler.made,
-      subscriptions: this.#subscriptions,
-      silentSubscriptions: this.#silent,
+      ...this.#generation.stats(),
       pingsTotal: this.#dialect.pings,
       refusedRequestsTotal: this.#dialect.refusals,
-      slowConsumersTotal: this.#outlet.cutTotal,
       idleTotal: this.#idle,
-      skippedMs: Math.round(this.#scheduler.skippedMs),
       ...this.#server.stats(),
       symbols: this.#tally.bySymbol(),
     };
@@ -266,20 +184,16 @@ class Simulation implements SimulatedBybit, SubscriptionSink {
     feed.active = status === "Trading";
   }
 
-  async pause(): Promise<void> {
-    this.#paused = true;
-    this.#scheduler.stop();
-    await this.#outlet.drained();
+  pause(): Promise<void> {
+    return this.#generation.pause();
   }
 
   resume(): void {
-    this.#paused = false;
-    if (this.#subscriptions > 0) this.#scheduler.start();
+    this.#generation.resume();
   }
 
   async stop(): Promise<void> {
-    this.#paused = true;
-    this.#scheduler.stop();
+    this.#generation.stop();
     clearInterval(this.#idleCheck);
     await this.#server.stop();
   }
@@ -288,12 +202,11 @@ class Simulation implements SimulatedBybit, SubscriptionSink {
   subscribed(connection: Connection, topic: string): void {
     const found = this.#find(topic);
     if (found === undefined) {
-      this.#silent++;
+      this.#generation.subscribed(false);
       return;
     }
     const { feed, kind } = found;
     feed.subscribers[kind].push(connection);
-    this.#subscriptions++;
     const wallMs = Date.now();
     if (feed.active && kind === "orderbook.1") {
       if (feed.matchedMs === 0) feed.matchedMs = wallMs;
@@ -304,21 +217,19 @@ class Simulation implements SimulatedBybit, SubscriptionSink {
       const frame = feed.speller.tickerSnapshot(feed.market, feed.ticker, wallMs);
       connection.queue(frame, this.#tickerSlot(feed, 255));
     }
-    this.#outlet.flushOne(connection);
-    if (!this.#paused) this.#scheduler.start();
+    this.#generation.flushOne(connection);
+    this.#generation.subscribed(true);
   }
 
   unsubscribed(connection: Connection, topic: string): void {
     const found = this.#find(topic);
     if (found === undefined) {
-      this.#silent--;
+      this.#generation.unsubscribed(connection, false);
       return;
     }
     const subscribers = found.feed.subscribers[found.kind];
     subscribers.splice(subscribers.indexOf(connection), 1);
-    this.#subscriptions--;
-    if (this.#subscriptions === 0) this.#scheduler.stop();
-    this.#outlet.forget(connection);
+    this.#generation.unsubscribed(connection, true);
   }
 
   #find(text: string): { feed: Feed; kind: Generated } | undefined {
@@ -335,9 +246,7 @@ class Simulation implements SimulatedBybit, SubscriptionSink {
       if (feed.market.step()) this.#trade(feed, wallMs);
       else this.#quote(feed, wallMs);
     }
-    this.#liquidations(wallMs, this.#scheduler.finished);
-    this.#outlet.flush();
-    if (this.#scheduler.finished) void this.#outlet.drained().then(this.#finish);
+    this.#liquidations(wallMs, this.#generation.ended);
   }
 
   #quote(feed: Feed, wallMs: number): void {
@@ -398,7 +307,6 @@ class Simulation implements SimulatedBybit, SubscriptionSink {
       }
     }
     this.#liquidations(wallMs, false);
-    this.#outlet.flush();
   }
 
   #tickerSlot(feed: Feed, changed: number): number {

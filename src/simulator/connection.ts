@@ -1,5 +1,9 @@
 /** One client of a simulated exchange: its subscriptions, its outgoing frames, its bounds. */
 import type { ServerWebSocket } from "bun";
+import { Window } from "./window.ts";
+
+/** Span over which incoming messages are limited. */
+const ARRIVALS_MS = 1000;
 
 /** How an upgrade was asked for. */
 export interface Endpoint {
@@ -38,8 +42,7 @@ export class Connection {
   open = true;
 
   readonly #socket: ServerWebSocket<Session>;
-  readonly #arrivals: Float64Array;
-  #arrivalCount = 0;
+  readonly #arrivals: Window;
   #frames: (string | Uint8Array)[] = [];
   #slots: number[] = [];
   #onDrain: (() => void)[] = [];
@@ -49,15 +52,12 @@ export class Connection {
     this.id = id;
     this.#socket = socket;
     this.endpoint = socket.data.endpoint;
-    this.#arrivals = new Float64Array(messagesPerSecond).fill(Number.NEGATIVE_INFINITY);
+    this.#arrivals = new Window(messagesPerSecond, ARRIVALS_MS);
   }
 
   /** Takes note of an incoming message or control frame; false = too many within one second. */
-  admit(now = performance.now()): boolean {
-    const index = this.#arrivalCount++ % this.#arrivals.length;
-    const oldest = this.#arrivals[index] ?? Number.NEGATIVE_INFINITY;
-    this.#arrivals[index] = now;
-    return now - oldest >= 1000;
+  admit(): boolean {
+    return this.#arrivals.admit();
   }
 
   /** Sends an answer at once. */

@@ -41,18 +41,30 @@ export function integer(value: number): string {
   return `${millions}${padded(value - millions * MILLION, 6)}`;
 }
 
-/** {@link fixed} for a value that often stays the same: spells it again only when it has changed. */
-export class FixedMemo {
+/** A spelling of a value that often stays the same: spells it again only when it has changed. */
+export class DecimalMemo {
+  readonly digits: number;
+  readonly #spelled: (units: number, digits: number) => string;
   #units = Number.NaN;
   #text = "";
 
-  constructor(readonly digits: number) {}
+  constructor(digits: number, spelled: (units: number, digits: number) => string) {
+    this.digits = digits;
+    this.#spelled = spelled;
+  }
 
   spell(units: number): string {
     if (units !== this.#units) {
       this.#units = units;
-      this.#text = fixed(units, this.digits);
+      this.#text = this.#spelled(units, this.digits);
     }
     return this.#text;
+  }
+}
+
+/** {@link fixed} for a value that often stays the same. */
+export class FixedMemo extends DecimalMemo {
+  constructor(digits: number) {
+    super(digits, fixed);
   }
 }

@@ -1,21 +1,19 @@
 /** OKX v5 on loopback: generated markets of USDT swaps behind the exchange's own paths and rules. */
 import type { Connection } from "./connection.ts";
 import { Counters, type KindCounts } from "./counters.ts";
-import { Delivery } from "./okx/delivery.ts";
+import { Generation } from "./generation.ts";
 import { OkxDialect, type SubscriptionSink } from "./okx/dialect.ts";
 import { type Channel, deliver, Feed, OKX_KINDS, type OkxKind } from "./okx/feed.ts";
 import { IdleWatch } from "./okx/idle.ts";
 import { instrumentInfo } from "./okx/instrument-info.ts";
 import { type Instrument, simulatedInstruments } from "./okx/instruments.ts";
 import { Random } from "./random.ts";
-import { Scheduler } from "./scheduler.ts";
-import { type ExchangeServer, type ServerOptions, type ServerStats, serveExchange } from "./server.ts";
+import { type ExchangeServer, serveExchange } from "./server.ts";
+import type { SimulatedExchange, SimulationOptions, SimulationStats } from "./simulation.ts";
 import { Zipf } from "./zipf.ts";
 
 /** Settings of {@link startOkx}; all have defaults. */
-export interface OkxOptions extends ServerOptions {
-  /** The same seed gives each instrument the same prices, amounts and ids, event by event. */
-  readonly seed?: string | number;
+export interface OkxOptions extends SimulationOptions {
   /** USDT swaps that are live; three more that discovery must skip are listed besides. */
   readonly instruments?: number;
   /** Swaps that are announced and wait for {@link SimulatedOkx.list}. */
@@ -25,32 +23,12 @@ export interface OkxOptions extends ServerOptions {
    * channels come on top. "max" = as fast as the slowest subscriber takes them.
    */
   readonly rate?: number | "max";
-  /** During a burst the rate is multiplied by this. */
-  readonly burstFactor?: number;
-  /** Time from one burst to the next. */
-  readonly burstEveryMs?: number;
-  /** Length of a burst. */
-  readonly burstLengthMs?: number;
-  /** How unevenly activity is spread: 0 = all alike, 1 = Zipf. */
-  readonly skew?: number;
   /** Liquidations per trade; at most one a second and instrument is sent. */
   readonly liquidationShare?: number;
   /** Seconds between two frames of open-interest of an instrument. */
   readonly interestEverySeconds?: number;
   /** Seconds between two frames of funding-rate of an instrument. */
   readonly fundingEverySeconds?: number;
-  /** Stop after so many events of bbo-tbt and trades, subscribed or not. */
-  readonly events?: number;
-  /** Time between two ticks of the generator. */
-  readonly tickMs?: number;
-  /** After a longer stall only this much is caught up. */
-  readonly maxCatchUpMs?: number;
-  /** At a set rate a connection with more unsent bytes is cut, as a slow consumer is. */
-  readonly slowConsumerBytes?: number;
-  /** At rate "max" nothing is generated while a connection has more unsent bytes than this. */
-  readonly backPressureBytes?: number;
-  /** At rate "max" a connection that blocks all others for this long is cut. */
-  readonly stallTimeoutMs?: number;
   /** A connection without any traffic is closed after this time. */
   readonly idleTimeoutMs?: number;
   readonly operationsPerHour?: number;
@@ -59,54 +37,31 @@ export interface OkxOptions extends ServerOptions {
 }
 
 /** What a simulated OKX has done. */
-export interface OkxStats extends ServerStats {
+export interface OkxStats extends SimulationStats {
   /** Frames handed to subscribers, those at the beginning of a subscription among them; each has one row. */
   readonly sent: KindCounts<OkxKind>;
   /** The same by swap, where there were any; index-tickers count for the swap of the index. */
   readonly symbols: Record<string, KindCounts<OkxKind>>;
-  /** Moves of the markets so far, subscribed or not. */
-  readonly events: number;
-  /** Subscriptions that deliver, and those acknowledged that never will. */
-  readonly subscriptions: number;
-  readonly silentSubscriptions: number;
   /** Frames of the channel `instruments`. */
   readonly announcements: number;
-  /** Connections cut because they did not read. */
-  readonly slowConsumersTotal: number;
   /** Connections closed because nothing passed on them. */
   readonly idleTotal: number;
-  /** Time in ms for which the set rate was not kept because the process was stalled. */
-  readonly skippedMs: number;
 }
 
-/** A running simulated exchange. */
-export interface SimulatedOkx {
-  /** Base for `exchanges.okx.ws_url`. */
-  readonly url: string;
-  /** Base for `exchanges.okx.rest_url`. */
-  readonly restUrl: string;
-  readonly port: number;
+/** A running simulated OKX. */
+export interface SimulatedOkx extends SimulatedExchange<OkxStats> {
   /** All instruments as they are now. */
   readonly instruments: readonly Instrument[];
-  /** Resolves when `events` were made and every socket has taken its share; never without a limit. */
-  readonly finished: Promise<void>;
-  stats(): OkxStats;
-  /** Stops the markets and resolves when every socket has taken what it was sent. */
-  pause(): Promise<void>;
-  /** Lets the markets go on after `pause`. */
-  resume(): void;
   /** Lists the next swap that waits, and announces it. @throws Error when none waits. */
   list(): Instrument;
   /** Suspends a live swap for good, and announces it. @throws Error when it is not live. */
   delist(instId: string): void;
-  stop(): Promise<void>;
 }
 
 export { OKX_KINDS, type OkxKind };
 
 const LIQUIDATIONS = "liquidation-orders:SWAP";
 const ANNOUNCEMENTS = "instruments:SWAP";
-const EVENTS_PER_BATCH = 1000;
 const BOOK_LAG_MS = 10;
 const TRADE_LAG_MS = 5;
 const LIQUIDATION_LAG_MS = 1000;
@@ -124,8 +79,7 @@ class Simulation implements SimulatedOkx, SubscriptionSink {
   readonly #instruments: Instrument[];
   readonly #known: ReadonlySet<string>;
   readonly #server: ExchangeServer;
-  readonly #scheduler: Scheduler;
-  readonly #delivery: Delivery;
+  readonly #generation: Generation;
   readonly #idle: IdleWatch;
   readonly #counters: Counters<OkxKind>;
   readonly #waiting: Feed[];
@@ -139,36 +93,22 @@ class Simulation implements SimulatedOkx, SubscriptionSink {
   readonly #liquidationShare: number;
   readonly #interestEvery: number;
   readonly #fundingEvery: number;
-  readonly #finish: () => void;
   #feeds: Feed[];
   #zipf: Zipf;
-  #paused = false;
-  #subscriptions = 0;
-  #silent = 0;
   #announcements = 0;
 
   constructor({
     seed = 1,
     instruments = 200,
     waiting = 1,
-    rate = 10_000,
-    burstFactor = 1,
-    burstEveryMs = 60_000,
-    burstLengthMs = 1000,
     skew = 0.8,
     liquidationShare = 0.002,
     interestEverySeconds = 3,
     fundingEverySeconds = 60,
-    events = Number.POSITIVE_INFINITY,
-    tickMs = 5,
-    maxCatchUpMs = 250,
-    slowConsumerBytes = 64 << 20,
-    backPressureBytes = 1 << 20,
-    stallTimeoutMs = 10_000,
     idleTimeoutMs = 30_000,
     operationsPerHour,
     connectsPerSecond,
-    ...server
+    ...common
   }: OkxOptions) {
     this.#skew = skew;
     this.#liquidationShare = liquidationShare;
@@ -199,26 +139,6 @@ class Simulation implements SimulatedOkx, SubscriptionSink {
     this.#random = new Random(`${seed}/okx`);
     this.#lags = new Random(`${seed}/okx/lags`);
     this.#zipf = new Zipf(this.#feeds.length, skew);
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.finished = promise;
-    this.#finish = resolve;
-    this.#scheduler = new Scheduler(
-      {
-        rate,
-        burstFactor,
-        burstEveryMs,
-        burstLengthMs,
-        maxCatchUpMs,
-        tickMs,
-        batch: EVENTS_PER_BATCH,
-        events,
-      },
-      {
-        events: (count, wallMs) => this.#events(count, wallMs),
-        second: (wallMs) => this.#second(wallMs),
-        blocked: () => this.#delivery.blocked(),
-      },
-    );
     this.#server = serveExchange(
       new OkxDialect({
         instruments: (type) => (type === "SWAP" ? this.#instruments.map(instrumentInfo) : []),
@@ -234,19 +154,18 @@ class Simulation implements SimulatedOkx, SubscriptionSink {
         pingIntervalMs: Number.POSITIVE_INFINITY,
         pongTimeoutMs: Number.POSITIVE_INFINITY,
         lifetimeMs: Number.POSITIVE_INFINITY,
-        ...server,
+        ...common,
       },
     );
     this.#idle = new IdleWatch(this.#server.connections, idleTimeoutMs);
-    this.#delivery = new Delivery({
+    this.#generation = new Generation(common, {
       connections: this.#server.connections,
       counts: this.#counters.counts,
-      maxRate: rate === "max",
-      slowConsumerBytes,
-      backPressureBytes,
-      stallTimeoutMs,
+      events: (count, wallMs) => this.#events(count, wallMs),
+      second: (wallMs) => this.#second(wallMs),
       delivered: (connection) => this.#idle.heard(connection),
     });
+    this.finished = this.#generation.finished;
   }
 
   get port(): number {
@@ -268,27 +187,20 @@ class Simulation implements SimulatedOkx, SubscriptionSink {
   stats(): OkxStats {
     return {
       sent: this.#counters.totals(),
-      events: this.#scheduler.made,
-      subscriptions: this.#subscriptions,
-      silentSubscriptions: this.#silent,
+      ...this.#generation.stats(),
       announcements: this.#announcements,
-      slowConsumersTotal: this.#delivery.slowConsumers,
       idleTotal: this.#idle.closed,
-      skippedMs: Math.round(this.#scheduler.skippedMs),
       ...this.#server.stats(),
       symbols: this.#counters.bySymbol(),
     };
   }
 
-  async pause(): Promise<void> {
-    this.#paused = true;
-    this.#scheduler.stop();
-    await this.#delivery.drained();
+  pause(): Promise<void> {
+    return this.#generation.pause();
   }
 
   resume(): void {
-    this.#paused = false;
-    if (this.#subscriptions > 0) this.#scheduler.start();
+    this.#generation.resume();
   }
 
   list(): Instrument {
@@ -308,8 +220,7 @@ class Simulation implements SimulatedOkx, SubscriptionSink {
   }
 
   async stop(): Promise<void> {
-    this.#paused = true;
-    this.#scheduler.stop();
+    this.#generation.stop();
     this.#idle.stop();
     await this.#server.stop();
   }
@@ -325,17 +236,16 @@ class Simulation implements SimulatedOkx, SubscriptionSink {
     }
     const channel = this.#channels.get(name);
     if (channel === undefined) {
-      this.#silent++;
+      this.#generation.subscribed(false);
       return;
     }
     channel.subscribers.push(connection);
-    this.#subscriptions++;
     const first = channel.first(Date.now());
     if (first !== undefined) {
       connection.queue(first, channel.slot);
-      this.#delivery.flushOne(connection);
+      this.#generation.flushOne(connection);
     }
-    if (!this.#paused) this.#scheduler.start();
+    this.#generation.subscribed(true);
   }
 
   unsubscribed(connection: Connection, name: string): void {
@@ -345,13 +255,11 @@ class Simulation implements SimulatedOkx, SubscriptionSink {
     }
     const channel = this.#channels.get(name);
     if (channel === undefined) {
-      this.#silent--;
+      this.#generation.unsubscribed(connection, false);
       return;
     }
     channel.subscribers.splice(channel.subscribers.indexOf(connection), 1);
-    this.#subscriptions--;
-    if (this.#subscriptions === 0) this.#scheduler.stop();
-    this.#delivery.forget(connection);
+    this.#generation.unsubscribed(connection, true);
   }
 
   /** An instrument changed: tells those who asked to be told. */
@@ -376,8 +284,6 @@ class Simulation implements SimulatedOkx, SubscriptionSink {
       if (feed.market.step()) this.#trade(feed, wallMs);
       else this.#quote(feed, wallMs);
     }
-    this.#delivery.flush();
-    if (this.#scheduler.finished) void this.#delivery.drained().then(this.#finish);
   }
 
   #quote(feed: Feed, wallMs: number): void {
@@ -413,6 +319,5 @@ class Simulation implements SimulatedOkx, SubscriptionSink {
         deliver(funding, feed.fundingFrame(wallMs));
       }
     }
-    this.#delivery.flush();
   }
 }

@@ -16,6 +16,23 @@ export function wrapperHead(stream: string): string {
   return `{"stream":${JSON.stringify(stream)},"data":`;
 }
 
+/**
+ * `{"e":"contractInfo","E":1795170600871,"s":"BTCUSDT","ps":"BTCUSDT","ct":"PERPETUAL","dt":4133404800000,
+ * "ot":1569398400000,"cs":"TRADING"}`; brackets (`bks`) come only when those have changed.
+ */
+export function contractInfo(instrument: Instrument, sentMs: number): string {
+  return JSON.stringify({
+    e: "contractInfo",
+    E: sentMs,
+    s: instrument.symbol,
+    ps: instrument.pair,
+    ct: instrument.contractType,
+    dt: instrument.deliveryMs,
+    ot: instrument.onboardMs,
+    cs: instrument.status,
+  });
+}
+
 /** State of the mark price of one symbol, moved once a second. */
 export interface MarkState {
   /** Prices in quote currency. */

@@ -9,7 +9,7 @@ export interface Instrument {
   readonly quote: string;
   readonly margin: string;
   readonly contractType: "PERPETUAL" | "CURRENT_QUARTER";
-  readonly status: "TRADING" | "SETTLING";
+  readonly status: "PENDING_TRADING" | "TRADING" | "SETTLING";
   /** Digits after the point of a price. */
   readonly priceDecimals: number;
   /** Tick in units of the last digit: 10 with 2 decimals is 0.10. */

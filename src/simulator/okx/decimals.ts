@@ -1,5 +1,5 @@
 /** Decimals as OKX spells them: without zeros at the end. */
-import { fixed } from "../decimals.ts";
+import { DecimalMemo, fixed } from "../decimals.ts";
 
 const ZERO = 0x30;
 const DOT = 0x2e;
@@ -14,18 +14,9 @@ export function plain(units: number, digits: number): string {
   return end === text.length ? text : text.slice(0, end);
 }
 
-/** {@link plain} for a value that often stays the same: spells it again only when it has changed. */
-export class PlainMemo {
-  #units = Number.NaN;
-  #text = "";
-
-  constructor(readonly digits: number) {}
-
-  spell(units: number): string {
-    if (units !== this.#units) {
-      this.#units = units;
-      this.#text = plain(units, this.digits);
-    }
-    return this.#text;
+/** {@link plain} for a value that often stays the same. */
+export class PlainMemo extends DecimalMemo {
+  constructor(digits: number) {
+    super(digits, plain);
   }
 }

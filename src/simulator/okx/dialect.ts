@@ -5,9 +5,9 @@
 import { z } from "zod";
 import type { Connection, Endpoint } from "../connection.ts";
 import type { Dialect } from "../server.ts";
+import { Window } from "../window.ts";
 import { ARG, type Arg, channelOf, routeOf } from "./channels.ts";
 import { envelope } from "./instrument-info.ts";
-import { Window } from "./window.ts";
 
 /** Subscribe, unsubscribe and login requests an hour and connection. */
 export const OPERATIONS_PER_HOUR = 480;

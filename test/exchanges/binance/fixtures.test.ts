@@ -3,7 +3,8 @@ import { describe, expect, test } from "bun:test";
 import type { DecodedEvent } from "../../../src/exchanges/decoding/collector.ts";
 import { FRAME } from "../../../src/exchanges/decoding/decoder.ts";
 import { FIXTURES, FIXTURES_NOTE, fixtureFiles, fixtureLines, HAVE_FIXTURES } from "../../lib/fixtures.ts";
-import { Bench, sameRows } from "./pairs.ts";
+import { sameRows } from "../decoder-bench.ts";
+import { Bench } from "./bench.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
 type Rows = readonly Fields[];

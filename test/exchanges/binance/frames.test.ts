@@ -1,30 +1,14 @@
 /** Frames written from the protocol page, each with what it must become. */
 import { describe, expect, test } from "bun:test";
-import type { Stream } from "../../../src/events/streams.ts";
 import { FRAME, type FrameClass } from "../../../src/exchanges/decoding/decoder.ts";
-import { Bench, sameRows } from "./pairs.ts";
+import { type BenchOptions, decodeBoth } from "../decoder-bench.ts";
+import { Bench } from "./bench.ts";
 
 const KNOWN = ["BTCUSDT", "ETHUSDT", "币安人生USDT"];
 
 /** Decodes on both ways, checks that they agree, and answers with the one that scans. */
-function decode(
-  frame: object | string,
-  options: { known?: readonly string[]; streams?: readonly Stream[] } = {},
-) {
-  const text = typeof frame === "string" ? frame : JSON.stringify(frame);
-  const scanning = new Bench({ known: KNOWN, ...options });
-  const parsing = new Bench({ known: KNOWN, ...options, scanners: false });
-  const decoded = scanning.decode(text);
-  const again = parsing.decode(text);
-  expect({ kind: decoded.kind, rows: decoded.rows.length }).toEqual({
-    kind: again.kind,
-    rows: again.rows.length,
-  });
-  expect(sameRows(decoded.rows, again.rows)).toBe(true);
-  const { fallback, ...counted } = scanning.counters;
-  expect(parsing.counters).toEqual({ fallback: 0, ...counted });
-  return { ...decoded, fallback, ...counted, reason: scanning.reason };
-}
+const decode = (frame: object | string, options: BenchOptions = {}) =>
+  decodeBoth(Bench, frame, { known: KNOWN, ...options });
 
 const BOOK_TICKER = {
   stream: "ethusdt@bookTicker",

@@ -2,7 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import { FRAME } from "../../../src/exchanges/decoding/decoder.ts";
 import { FIXTURES_NOTE, fixtureFiles, fixtureLines, HAVE_FIXTURES } from "../../lib/fixtures.ts";
-import { sameRows } from "../binance/pairs.ts";
+import { sameRows } from "../decoder-bench.ts";
 import { Bench } from "./bench.ts";
 
 type Fields = Readonly<Record<string, unknown>>;

@@ -1,25 +1,15 @@
 /** Frames written from the protocol page, each with what it must become. */
 import { describe, expect, test } from "bun:test";
 import { FRAME } from "../../../src/exchanges/decoding/decoder.ts";
-import { sameRows } from "../binance/pairs.ts";
-import { Bench, type BenchOptions } from "./bench.ts";
+import { type BenchOptions, decodeBoth } from "../decoder-bench.ts";
+import { Bench } from "./bench.ts";
 
 const KNOWN = ["BTCUSDT", "ETHUSDT", "币安人生USDT"];
 const UUID = "7c1d3f5a-90be-5e21-8a47-0123456789ab";
 
 /** Decodes on both ways, checks that they agree, and answers with the one that scans. */
-function decode(frame: object | string, options: BenchOptions = {}) {
-  const text = typeof frame === "string" ? frame : JSON.stringify(frame);
-  const scanning = new Bench({ known: KNOWN, ...options });
-  const parsing = new Bench({ known: KNOWN, ...options, scanners: false });
-  const decoded = scanning.decode(text);
-  const again = parsing.decode(text);
-  expect({ kind: decoded.kind, rows: decoded.rows }).toEqual({ kind: again.kind, rows: again.rows });
-  expect(sameRows(decoded.rows, again.rows)).toBe(true);
-  const { fallback, ...counted } = scanning.counters;
-  expect(parsing.counters).toEqual({ fallback: 0, ...counted });
-  return { ...decoded, fallback, ...counted, reason: scanning.reason };
-}
+const decode = (frame: object | string, options: BenchOptions = {}) =>
+  decodeBoth(Bench, frame, { known: KNOWN, ...options });
 
 const trade = (change: object = {}) => ({
   T: 1795170600911,

@@ -1,17 +1,16 @@
 import { describe, expect, test } from "bun:test";
 import { FRAME } from "../../../src/exchanges/decoding/decoder.ts";
 import { pick, seeded } from "../../lib/seed.ts";
-import { sameRows } from "../binance/pairs.ts";
+import { sameRows } from "../decoder-bench.ts";
+import { expectAgreement, TIMEOUT_MS } from "../fuzz/agreement.ts";
 import { Bench } from "./bench.ts";
 import { COLD_SHAPES, HOT_SHAPES, KNOWN, MUTATIONS, mutatedFrame, plainFrame } from "./frame-maker.ts";
 
 const FRAMES = 30_000;
 const CLASSES = ["EVENTS", "CONTROL", "IGNORED", "UNWANTED", "UNDECODABLE"] as const;
-/** Far above what it takes; Bun's own limit is 5 s. */
-const TIMEOUT_MS = 120_000;
 
-/** Pairs of a decoder with scanners and one without, over the tables and streams that matter. */
-const PAIRS = {
+/** The tables and streams that matter. */
+const SETTINGS = {
   "closed table": { known: KNOWN },
   "open table": {},
   "closed table, three streams": { known: KNOWN, streams: ["trade", "funding", "liquidation"] },
@@ -22,75 +21,23 @@ describe("scanner and JSON path", () => {
   test(
     `agree on ${FRAMES} random frames`,
     () => {
-      const random = seeded("Bybit scanner against JSON");
-      const pairs = Object.entries(PAIRS).map(([name, options]) => ({
-        name,
-        scanning: new Bench(options),
-        parsing: new Bench({ ...options, scanners: false }),
-      }));
-      const classes = new Map<string, number>();
-      const used = new Map<string, number>();
-      let scannedThoughMutated = 0;
-      let rows = 0;
-      for (let i = 0; i < FRAMES; i++) {
-        const { frame, mutations } = mutatedFrame(random);
-        for (const name of mutations) used.set(name, (used.get(name) ?? 0) + 1);
-        const original = Buffer.from(frame);
-        for (const { name, scanning, parsing } of pairs) {
-          const before = scanning.counters.fallback;
-          const scanned = scanning.decode(frame);
-          const parsed = parsing.decode(frame);
-          const { fallback: _, ...counted } = scanning.counters;
-          const { fallback: __, ...wanted } = parsing.counters;
-          const equal =
-            scanned.kind === parsed.kind &&
-            sameRows(scanned.rows, parsed.rows) &&
-            counted.inexact === wanted.inexact &&
-            counted.oversized === wanted.oversized;
-          if (!equal || !original.equals(frame)) {
-            const what = { frame: original.toString(), hex: original.toString("hex"), mutations };
-            expect({ i, name, ...what, ...scanned, counted }).toEqual({
-              i,
-              name,
-              ...what,
-              ...parsed,
-              counted: wanted,
-            });
-            throw new Error(
-              `frame ${i}: ${JSON.stringify(what)}: the decoders differ, or one changed the frame`,
-            );
-          }
-          for (const row of parsed.rows) {
-            const odd = Object.entries(row).find(
-              ([, value]) => typeof value === "number" && !Number.isFinite(value),
-            );
-            if (odd !== undefined) throw new Error(`frame ${i}: ${odd} in a row of ${original}`);
-          }
-          if (name !== "closed table") continue;
-          const kind = CLASSES.find((candidate) => FRAME[candidate] === scanned.kind) ?? "OTHER";
-          classes.set(kind, (classes.get(kind) ?? 0) + 1);
-          rows += scanned.rows.length;
-          if (
-            scanned.kind === FRAME.EVENTS &&
-            mutations.length > 0 &&
-            scanning.counters.fallback === before
-          ) {
-            scannedThoughMutated++;
-          }
-        }
-      }
-      const [{ scanning }] = pairs;
-      console.log(
-        `  ${JSON.stringify(Object.fromEntries(classes))}, ${rows} rows, ${scannedThoughMutated} scanned`,
-      );
-      console.log(`  ${JSON.stringify(scanning.counters)}`);
-      // Not vacuous: every class, every mutation, and many mutated frames that the scanner took.
-      for (const name of CLASSES) expect([name, (classes.get(name) ?? 0) > 300]).toEqual([name, true]);
-      for (const name of MUTATIONS) expect([name, (used.get(name) ?? 0) > 300]).toEqual([name, true]);
-      expect(scannedThoughMutated).toBeGreaterThan(500);
-      expect(scanning.counters.fallback).toBeGreaterThan(500);
-      expect(scanning.counters.inexact).toBeGreaterThan(50);
-      expect(scanning.counters.oversized).toBeGreaterThan(50);
+      expectAgreement({
+        Bench,
+        random: seeded("Bybit scanner against JSON"),
+        frames: FRAMES,
+        settings: SETTINGS,
+        mutated: mutatedFrame,
+        classes: CLASSES,
+        mutations: MUTATIONS,
+        moreThan: {
+          eachClass: 300,
+          eachMutation: 300,
+          scannedThoughMutated: 500,
+          fallback: 500,
+          inexact: 50,
+          oversized: 50,
+        },
+      });
     },
     TIMEOUT_MS,
   );

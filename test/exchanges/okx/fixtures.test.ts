@@ -2,7 +2,8 @@
 import { describe, expect, test } from "bun:test";
 import { FRAME } from "../../../src/exchanges/decoding/decoder.ts";
 import { FIXTURES, FIXTURES_NOTE, fixtureFiles, fixtureLines, HAVE_FIXTURES } from "../../lib/fixtures.ts";
-import { Bench, sameRows } from "./bench.ts";
+import { sameRows } from "../decoder-bench.ts";
+import { Bench } from "./bench.ts";
 
 type Row = Readonly<Record<string, unknown>>;
 

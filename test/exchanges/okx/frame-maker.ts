@@ -1,7 +1,23 @@
 /** Random OKX frames of the shapes in the protocol page, and everything that can be wrong with them. */
 import type { Random } from "../../../src/simulator/random.ts";
 import { digits, pick } from "../../lib/seed.ts";
-import { copy, type Node, objectsOf, quoted, randomEntry, write } from "../binance/nodes.ts";
+import { frameMaker } from "../fuzz/frames.ts";
+import {
+  ENTRIES,
+  ESCAPES,
+  extra,
+  type Mutation,
+  type Mutations,
+  mostly,
+  NUMBERS,
+  ORDER,
+  oneOf,
+  rekeyed,
+  revalue,
+  VALUES,
+} from "../fuzz/mutations.ts";
+import { copy, listsOf, type Node, type ObjectNode, obj, quoted } from "../fuzz/nodes.ts";
+import { decimal, integer, time as millis } from "../fuzz/tokens.ts";
 
 /** Instruments that a closed table knows: swaps, an index (or spot pair), a future, an X-perp. */
 export const KNOWN = [
@@ -33,28 +49,9 @@ export const COLD_SHAPES = [
 /** A shape of frame. */
 export type Shape = (typeof HOT_SHAPES)[number] | (typeof COLD_SHAPES)[number];
 
-const integer = (random: Random, length: number) => String(1 + random.below(9)) + digits(random, length - 1);
-const time = (random: Random) => quoted(`1${7 + random.below(2)}${digits(random, 11)}`);
+const time = (random: Random) => quoted(millis(random));
 
-/** A decimal as OKX writes them. */
-function decimal(random: Random): string {
-  const whole = random.below(5) === 0 ? "0" : integer(random, 1 + random.below(6));
-  const fraction = random.below(6) === 0 ? "" : `.${digits(random, 1 + random.below(8))}`;
-  return quoted(whole + fraction);
-}
-
-/** One with more digits than a double may hold. */
-function longDecimal(random: Random): string {
-  return quoted(`${integer(random, 1 + random.below(12))}.${digits(random, 6 + random.below(14))}`);
-}
-
-type Object = { entries: [string, Node][] };
-
-function obj(entries: readonly (readonly [string, Node] | null)[]): Object {
-  return { entries: entries.filter((entry) => entry !== null).map(([key, node]) => [key, node]) };
-}
-
-const framed = (channel: string, instId: string, data: Node[]): Object =>
+const framed = (channel: string, instId: string, data: Node[]): ObjectNode =>
   obj([
     [
       "arg",
@@ -69,7 +66,7 @@ const framed = (channel: string, instId: string, data: Node[]): Object =>
 /** Ids of the trades made from a sequence grow, so that jumps and aggregates both happen. */
 const lastIds = new WeakMap<Random, number>();
 
-function trade(random: Random, instId: string, modern: boolean): Object {
+function trade(random: Random, instId: string, modern: boolean): ObjectNode {
   const count = 1 + random.below(4);
   const jump = random.below(10) === 0 ? random.below(5) : 0;
   const lastId = (lastIds.get(random) ?? 1_000_000) + count + jump;
@@ -88,7 +85,7 @@ function trade(random: Random, instId: string, modern: boolean): Object {
 }
 
 /** A frame as the protocol page shows it, with what is newer now there, now not. */
-export function makeShape(random: Random, shape: Shape, instruments: readonly string[]): Object {
+export function makeShape(random: Random, shape: Shape, instruments: readonly string[]): ObjectNode {
   const instId = pick(random, instruments);
   const modern = random.below(3) > 0;
   const d = () => decimal(random);
@@ -191,97 +188,14 @@ export function makeShape(random: Random, shape: Shape, instruments: readonly st
   }
 }
 
-const encoder = new TextEncoder();
+/** Replaces, more often than not, the values of some keys. */
+const rekey = (keys: readonly string[], values: readonly string[]): Mutation =>
+  rekeyed(keys, oneOf(values), mostly);
 
-/** A frame exactly as the exchange sends it. */
-export function plainFrame(random: Random, shape: Shape): Uint8Array {
-  return encoder.encode(write(makeShape(random, shape, KNOWN)));
-}
-
-type Mutation = (random: Random, node: Node) => Node;
-
-/** Replaces the value of one entry. */
-function revalue(change: (random: Random, value: Node) => Node): Mutation {
-  return (random, node) => {
-    const entry = randomEntry(random, node);
-    if (entry !== null) entry[1] = change(random, entry[1]);
-    return node;
-  };
-}
-
-/** Replaces the values of some keys, wherever they stand. */
-function rekeyed(keys: readonly string[], change: (random: Random, value: Node) => Node): Mutation {
-  return (random, node) => {
-    for (const { entries } of objectsOf(node)) {
-      for (const entry of entries) {
-        if (keys.includes(entry[0]) && random.below(3) > 0) entry[1] = change(random, entry[1]);
-      }
-    }
-    return node;
-  };
-}
-
-function shuffled<T>(random: Random, list: T[]): void {
-  for (let i = list.length - 1; i > 0; i--) {
-    const j = random.below(i + 1);
-    [list[i], list[j]] = [list[j] as T, list[i] as T];
-  }
-}
-
-function escapeAt(text: string, at: number): string {
-  if (at >= text.length) return text;
-  const code = text.charCodeAt(at).toString(16).padStart(4, "0");
-  return `${text.slice(0, at)}\\u${code}${text.slice(at + 1)}`;
-}
-
-/** The lists of a tree that hold something. */
-function listsOf(node: Node): Node[][] {
-  if (typeof node === "string") return [];
-  if (Array.isArray(node)) return [node, ...node.flatMap(listsOf)];
-  return node.entries.flatMap(([, value]) => listsOf(value));
-}
-
-const STRUCTURAL: Readonly<Record<string, Mutation>> = {
-  reorder: (random, node) => {
-    for (const object of objectsOf(node)) if (random.below(2) === 0) shuffled(random, object.entries);
-    return node;
-  },
-  swap: (random, node) => {
-    const { entries } = pick(random, objectsOf(node));
-    const i = random.below(entries.length);
-    const j = random.below(entries.length);
-    [entries[i], entries[j]] = [entries[j] as [string, Node], entries[i] as [string, Node]];
-    return node;
-  },
-  extra: (random, node) => {
-    const { entries } = pick(random, objectsOf(node));
-    const key = pick(random, [
-      "x",
-      "instId",
-      "event",
-      "data",
-      "arg",
-      "count",
-      "asks",
-      "toString",
-      "__proto__",
-    ]);
-    const value = pick(random, ["1", '"1"', "null", "true", "[]", "{}", '"BTC-USDT-SWAP"', "[1,2]"]);
-    entries.splice(random.below(entries.length + 1), 0, [key, value]);
-    return node;
-  },
-  missing: (random, node) => {
-    const { entries } = pick(random, objectsOf(node));
-    entries.splice(random.below(entries.length), 1);
-    return node;
-  },
-  duplicate: (random, node) => {
-    const { entries } = pick(random, objectsOf(node));
-    const [key, value] = pick(random, entries);
-    const other = random.below(2) === 0 ? pick(random, entries)[1] : value;
-    entries.splice(random.below(entries.length + 1), 0, [key, copy(other)]);
-    return node;
-  },
+const MUTATED: Mutations = {
+  ...ORDER,
+  extra: extra(["x", "instId", "event", "data", "arg", "count", "asks"], "BTC-USDT-SWAP"),
+  ...ENTRIES,
   listItem: (random, node) => {
     const lists = listsOf(node);
     if (lists.length === 0) return node;
@@ -291,44 +205,19 @@ const STRUCTURAL: Readonly<Record<string, Mutation>> = {
     else list.splice(random.below(list.length + 1), 1);
     return node;
   },
-  escapedValue: revalue((random, value) => {
-    if (typeof value !== "string" || !value.startsWith('"') || value.includes("\\")) return value;
-    return `"${escapeAt(value.slice(1, -1), random.below(value.length))}"`;
-  }),
-  escapedKey: (random, node) => {
-    const entry = randomEntry(random, node);
-    if (entry !== null && !entry[0].includes("\\"))
-      entry[0] = escapeAt(entry[0], random.below(entry[0].length));
-    return node;
-  },
-  otherInstrument: rekeyed(["instId"], (random) =>
-    quoted(pick(random, [...UNKNOWN, ...KNOWN, ...KNOWN, "", "BTC-USDT-SWA"])),
+  ...ESCAPES,
+  otherInstrument: rekey(["instId"], [...UNKNOWN, ...KNOWN, ...KNOWN, "", "BTC-USDT-SWA"].map(quoted)),
+  otherChannel: rekey(
+    ["channel", "event"],
+    [...[...HOT_SHAPES, ...COLD_SHAPES, "trade", "books5", ""].map(quoted), "1", "null"],
   ),
-  otherChannel: rekeyed(["channel", "event"], (random) =>
-    pick(random, [...[...HOT_SHAPES, ...COLD_SHAPES, "trade", "books5", ""].map(quoted), "1", "null"]),
+  ...VALUES,
+  times: rekey(
+    ["ts", "fundingTime"],
+    ['"0"', '"-5"', '"1.5"', '"9007199254740"', '"9007199254741"', "1785048483771", '"01785048483771"', '""'],
   ),
-  exponent: revalue((random, value) => {
-    if (typeof value !== "string") return value;
-    const mark = pick(random, ["e0", "E2", "e-3", "e+1", "e22", "e400", "e-400", "e", "E+"]);
-    return value.startsWith('"') ? `${value.slice(0, -1)}${mark}"` : value + mark;
-  }),
-  nothing: revalue((random) => pick(random, ["null", '""', "0", '"0"', "{}", "[]"])),
-  times: rekeyed(["ts", "fundingTime"], (random) =>
-    pick(random, [
-      '"0"',
-      '"-5"',
-      '"1.5"',
-      '"9007199254740"',
-      '"9007199254741"',
-      "1785048483771",
-      '"01785048483771"',
-      '""',
-    ]),
-  ),
-  stringNumber: revalue((_, value) => {
-    if (typeof value !== "string") return value;
-    return value.startsWith('"') ? value.slice(1, -1) || "0" : quoted(value);
-  }),
+  ...NUMBERS,
+  // Numbers stand in quotes here.
   huge: revalue((random) => {
     const number = integer(random, 15 + random.below(40));
     return pick(random, [
@@ -348,78 +237,27 @@ const STRUCTURAL: Readonly<Record<string, Mutation>> = {
     ]);
     return random.below(2) === 0 ? text : quoted(text);
   }),
-  longDecimal: revalue((random, value) =>
-    typeof value === "string" && value.startsWith('"') ? longDecimal(random) : value,
+  words: rekey(
+    ["side", "posSide", "source"],
+    ['"SELL"', '"buy"', '"sell"', '""', "1", "0", '"1"', '"2"', "null", '"seller"', "true"],
   ),
-  oddDecimal: revalue((random, value) =>
-    typeof value === "string" && /^"[\d.]/.test(value)
-      ? quoted(
-          pick(random, [
-            "-1.5",
-            ".5",
-            "5.",
-            "+1",
-            "00012.50",
-            "-0",
-            "10000.0000000000000000",
-            "1,5",
-            " 1",
-            "1e5",
-          ]),
-        )
-      : value,
-  ),
-  words: rekeyed(["side", "posSide", "source"], (random) =>
-    pick(random, ['"SELL"', '"buy"', '"sell"', '""', "1", "0", '"1"', '"2"', "null", '"seller"', "true"]),
-  ),
-  counts: rekeyed(["count", "tradeId"], (random) =>
-    quoted(pick(random, ["1", "5", "0", "-1", "2147483647", "2147483648", "9007199254740991", "007", "x"])),
+  counts: rekey(
+    ["count", "tradeId"],
+    ["1", "5", "0", "-1", "2147483647", "2147483648", "9007199254740991", "007", "x"].map(quoted),
   ),
 };
 
-type ByteMutation = (random: Random, bytes: Uint8Array) => Uint8Array;
-
-const BYTES: Readonly<Record<string, ByteMutation>> = {
-  truncated: (random, bytes) => bytes.subarray(0, random.below(bytes.length)),
-  flipped: (random, bytes) => {
-    const at = random.below(bytes.length);
-    bytes[at] = (bytes[at] ?? 0) ^ (1 << random.below(8));
-    return bytes;
-  },
-  replaced: (random, bytes) => {
-    bytes[random.below(bytes.length)] = pick(
-      random,
-      [0x22, 0x5c, 0x00, 0x1f, 0x20, 0x2c, 0x30, 0x7d, 0x7f, 0x80],
-    );
-    return bytes;
-  },
-  invalid: (random, bytes) => {
-    bytes[random.below(bytes.length)] = pick(random, [0xff, 0xc0, 0xe5, 0xed, 0xf8]);
-    return bytes;
-  },
-  trailing: (random, bytes) =>
-    Buffer.concat([bytes, encoder.encode(pick(random, [" ", "\n", "}", "\0", "{}", "1"]))]),
-  leading: (random, bytes) =>
-    Buffer.concat([encoder.encode(pick(random, [" ", "\ufeff", "\n", "["])), bytes]),
-  twice: (_, bytes) => Buffer.concat([bytes, bytes]),
-};
-
-/** Names of everything that can be done to a frame. */
-export const MUTATIONS: readonly string[] = [...Object.keys(STRUCTURAL), "spaced", ...Object.keys(BYTES)];
-
-/** A frame with up to three things wrong with it (sometimes none), and what they are. */
-export function mutatedFrame(random: Random): { frame: Uint8Array; mutations: string[] } {
-  const shape = random.below(4) > 0 ? pick(random, HOT_SHAPES) : pick(random, COLD_SHAPES);
-  let node: Node = makeShape(random, shape, random.below(6) === 0 ? UNKNOWN : KNOWN);
-  const mutations: string[] = [];
-  for (let i = random.below(4); i > 0; i--) mutations.push(pick(random, MUTATIONS));
-  let spaced = false;
-  for (const name of mutations) {
-    if (name === "spaced") spaced = true;
-    else if (objectsOf(node).length > 0) node = STRUCTURAL[name]?.(random, node) ?? node;
-  }
-  const space = () => (spaced && random.below(4) === 0 ? pick(random, [" ", "  ", "\t", "\n", "\r"]) : "");
-  let frame: Uint8Array = encoder.encode(write(node, space));
-  for (const name of mutations) if (frame.length > 0) frame = BYTES[name]?.(random, frame) ?? frame;
-  return { frame, mutations };
-}
+/** Names of all mutations; a frame as the exchange sends it; one with up to three things wrong, and which. */
+export const {
+  mutations: MUTATIONS,
+  plain: plainFrame,
+  mutated: mutatedFrame,
+} = frameMaker({
+  hot: HOT_SHAPES,
+  cold: COLD_SHAPES,
+  coldOneIn: 4,
+  known: KNOWN,
+  unknown: UNKNOWN,
+  mutations: MUTATED,
+  make: makeShape,
+});

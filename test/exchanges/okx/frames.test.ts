@@ -1,26 +1,14 @@
 /** Frames written from the protocol page, each with what it must become. */
 import { describe, expect, test } from "bun:test";
 import { FRAME } from "../../../src/exchanges/decoding/decoder.ts";
-import { Bench, type BenchOptions, LOCAL, sameRows } from "./bench.ts";
+import { type BenchOptions, decodeBoth } from "../decoder-bench.ts";
+import { Bench, LOCAL } from "./bench.ts";
 
 const KNOWN = ["BTC-USDT-SWAP", "BTC-USDT", "ETH-USDT-SWAP", "币安人生-USDT-SWAP"];
 
 /** Decodes on both ways, checks that they agree, and answers with the one that scans. */
-function decode(frame: object | string, options: BenchOptions = {}) {
-  const text = typeof frame === "string" ? frame : JSON.stringify(frame);
-  const scanning = new Bench({ known: KNOWN, ...options });
-  const parsing = new Bench({ known: KNOWN, ...options, scanners: false });
-  const decoded = scanning.decode(text);
-  const again = parsing.decode(text);
-  expect({ kind: decoded.kind, rows: decoded.rows.length }).toEqual({
-    kind: again.kind,
-    rows: again.rows.length,
-  });
-  expect(sameRows(decoded.rows, again.rows)).toBe(true);
-  const { fallback, ...counted } = scanning.counters;
-  expect(parsing.counters).toEqual({ fallback: 0, ...counted });
-  return { ...decoded, fallback, ...counted, reason: scanning.reason };
-}
+const decode = (frame: object | string, options: BenchOptions = {}) =>
+  decodeBoth(Bench, frame, { known: KNOWN, ...options });
 
 /** A frame of a channel of BTC-USDT-SWAP, or of another instrument. */
 const frame = (channel: string, data: readonly object[], instId = "BTC-USDT-SWAP") => ({

@@ -1,16 +1,16 @@
 import { describe, expect, test } from "bun:test";
 import { FRAME } from "../../../src/exchanges/decoding/decoder.ts";
 import { pick, seeded } from "../../lib/seed.ts";
-import { Bench, LOCAL, sameRows } from "./bench.ts";
+import { sameRows } from "../decoder-bench.ts";
+import { expectAgreement, TIMEOUT_MS } from "../fuzz/agreement.ts";
+import { Bench, LOCAL } from "./bench.ts";
 import { COLD_SHAPES, HOT_SHAPES, KNOWN, MUTATIONS, mutatedFrame, plainFrame } from "./frame-maker.ts";
 
 const FRAMES = 30_000;
 const CLASSES = ["EVENTS", "CONTROL", "IGNORED", "UNWANTED", "UNDECODABLE", "INSTRUMENTS"] as const;
-/** Far above what it takes; Bun's own limit is 5 s. */
-const TIMEOUT_MS = 120_000;
 
-/** Pairs of a decoder with scanners and one without, over the tables and streams that matter. */
-const PAIRS = {
+/** The tables and streams that matter. */
+const SETTINGS = {
   "closed table": { known: KNOWN },
   "open table": {},
   "closed table, three streams": { known: KNOWN, streams: ["trade", "mark_price", "liquidation"] },
@@ -20,80 +20,26 @@ describe("scanner and JSON path", () => {
   test(
     `agree on ${FRAMES} random frames`,
     () => {
-      const random = seeded("OKX scanner against JSON");
-      const pairs = Object.entries(PAIRS).map(([name, options]) => ({
-        name,
-        scanning: new Bench(options),
-        parsing: new Bench({ ...options, scanners: false }),
-      }));
-      const classes = new Map<string, number>();
-      const used = new Map<string, number>();
-      let scannedThoughMutated = 0;
-      let ofMany = 0;
-      for (let i = 0; i < FRAMES; i++) {
-        const { frame, mutations } = mutatedFrame(random);
-        for (const name of mutations) used.set(name, (used.get(name) ?? 0) + 1);
-        const original = Buffer.from(frame);
-        const when = { local: LOCAL + i, connection: random.below(4) };
-        for (const { name, scanning, parsing } of pairs) {
-          const before = scanning.counters.fallback;
-          const scanned = scanning.decode(frame, when);
-          const parsed = parsing.decode(frame, when);
-          const { fallback: _, ...counted } = scanning.counters;
-          const { fallback: __, ...wanted } = parsing.counters;
-          const equal =
-            scanned.kind === parsed.kind &&
-            sameRows(scanned.rows, parsed.rows) &&
-            scanning.gaps.length === parsing.gaps.length &&
-            counted.inexact === wanted.inexact &&
-            counted.oversized === wanted.oversized;
-          if (!equal || !original.equals(frame)) {
-            const what = { frame: original.toString(), hex: original.toString("hex"), mutations };
-            expect({ i, name, ...what, ...scanned, counted }).toEqual({
-              i,
-              name,
-              ...what,
-              ...parsed,
-              counted: wanted,
-            });
-            throw new Error(
-              `frame ${i}: ${JSON.stringify(what)}: the decoders differ, or one changed the frame`,
-            );
-          }
-          for (const row of parsed.rows) {
-            const odd = Object.entries(row).find(
-              ([, value]) => typeof value === "number" && !Number.isFinite(value),
-            );
-            if (odd !== undefined) throw new Error(`frame ${i}: ${odd} in a row of ${original}`);
-          }
-          if (name !== "closed table") continue;
-          const kind = CLASSES.find((candidate) => FRAME[candidate] === scanned.kind) ?? "OTHER";
-          classes.set(kind, (classes.get(kind) ?? 0) + 1);
-          if (scanned.rows.length > 1) ofMany++;
-          if (
-            scanned.kind === FRAME.EVENTS &&
-            mutations.length > 0 &&
-            scanning.counters.fallback === before
-          ) {
-            scannedThoughMutated++;
-          }
-        }
-      }
-      const [{ scanning, parsing }] = pairs as [(typeof pairs)[0], ...typeof pairs];
-      console.log(
-        `  ${JSON.stringify(Object.fromEntries(classes))}, ${ofMany} of many rows, ${scanning.gaps.length} gaps`,
-      );
-      console.log(`  ${scannedThoughMutated} scanned though mutated, ${JSON.stringify(scanning.counters)}`);
-      expect(scanning.gaps).toEqual(parsing.gaps);
-      // Not vacuous: every class, every mutation, and many mutated frames that the scanner took.
-      for (const name of CLASSES) expect([name, (classes.get(name) ?? 0) > 300]).toEqual([name, true]);
-      for (const name of MUTATIONS) expect([name, (used.get(name) ?? 0) > 300]).toEqual([name, true]);
-      expect(scannedThoughMutated).toBeGreaterThan(1000);
-      expect(ofMany).toBeGreaterThan(500);
-      expect(scanning.gaps.length).toBeGreaterThan(100);
-      expect(scanning.counters.fallback).toBeGreaterThan(1000);
-      expect(scanning.counters.inexact).toBeGreaterThan(30);
-      expect(scanning.counters.oversized).toBeGreaterThan(30);
+      expectAgreement({
+        Bench,
+        random: seeded("OKX scanner against JSON"),
+        frames: FRAMES,
+        settings: SETTINGS,
+        mutated: mutatedFrame,
+        receipt: (from, i) => ({ local: LOCAL + i, connection: from.below(4) }),
+        classes: CLASSES,
+        mutations: MUTATIONS,
+        moreThan: {
+          eachClass: 300,
+          eachMutation: 300,
+          scannedThoughMutated: 1000,
+          fallback: 1000,
+          inexact: 30,
+          oversized: 30,
+          ofMany: 500,
+          gaps: 100,
+        },
+      });
     },
     TIMEOUT_MS,
   );

@@ -2,6 +2,7 @@
 export class Window {
   readonly #spanMs: number;
   readonly #uses: number;
+  /** Of the uses that still count, oldest first; never more than `#uses`. */
   #times: number[] = [];
 
   /** @param uses allowed within any `spanMs`; Infinity = no limit */

@@ -2,8 +2,15 @@
 import type { Random } from "../../../src/simulator/random.ts";
 import { pick } from "../../lib/seed.ts";
 
-/** A token as it stands on the wire, a list, or keys (written as they stand, without quotes) with values. */
-export type Node = string | Node[] | { entries: [string, Node][] };
+/** Keys, written as they stand, without quotes, with values. */
+export type ObjectNode = { entries: [string, Node][] };
+/** A token as it stands on the wire, a list, or an object. */
+export type Node = string | Node[] | ObjectNode;
+
+/** An object; null = an entry that is not there. */
+export function obj(entries: readonly (readonly [string, Node] | null)[]): ObjectNode {
+  return { entries: entries.filter((entry) => entry !== null).map(([key, node]) => [key, node]) };
+}
 
 /** A string token, quoted and escaped as JSON.stringify does. */
 export function quoted(text: string): string {
@@ -31,11 +38,18 @@ export function copy(node: Node): Node {
 }
 
 /** All objects of a tree that have entries. */
-export function objectsOf(node: Node): { entries: [string, Node][] }[] {
+export function objectsOf(node: Node): ObjectNode[] {
   if (typeof node === "string") return [];
   if (Array.isArray(node)) return node.flatMap(objectsOf);
   const below = node.entries.flatMap(([, value]) => objectsOf(value));
   return node.entries.length > 0 ? [node, ...below] : below;
+}
+
+/** All lists of a tree. */
+export function listsOf(node: Node): Node[][] {
+  if (typeof node === "string") return [];
+  if (Array.isArray(node)) return [node, ...node.flatMap(listsOf)];
+  return node.entries.flatMap(([, value]) => listsOf(value));
 }
 
 /** One entry of a random object of a tree; null if there is none. */

@@ -1,24 +1,28 @@
-/** Hands what was queued to the sockets, and deals with those that do not read. Knows nothing of OKX. */
-import type { Connection, Counts } from "../connection.ts";
+/** Hands what was queued to the sockets, and deals with those that do not read. */
+import type { Connection, Counts } from "./connection.ts";
 
-/** Settings of a {@link Delivery}. */
-export interface DeliveryOptions {
+/** Bounds of a {@link Delivery}. */
+export interface DeliveryBounds {
+  /** At a set rate a connection with more unsent bytes is cut, as a slow consumer is. */
+  readonly slowConsumerBytes: number;
+  /** At rate "max" nothing is generated while a connection has more unsent bytes than this. */
+  readonly backPressureBytes: number;
+  /** At rate "max" a connection that blocks all others for this long is cut. */
+  readonly stallTimeoutMs: number;
+}
+
+/** What a {@link Delivery} works on. */
+export interface DeliveryOptions extends DeliveryBounds {
   readonly connections: ReadonlySet<Connection>;
-  /** Where delivered frames are counted. */
+  /** Where a frame that a socket took is counted, by slot. */
   readonly counts: Counts;
   /** True when the slowest reader sets the pace; otherwise one that is far behind is cut. */
   readonly maxRate: boolean;
-  /** At a set rate: unsent bytes with which a connection is cut. */
-  readonly slowConsumerBytes: number;
-  /** At rate "max": unsent bytes with which a connection holds back all others. */
-  readonly backPressureBytes: number;
-  /** At rate "max": how long one may do so before it is cut. */
-  readonly stallTimeoutMs: number;
-  /** Frames left on this connection. */
+  /** Told of each connection that frames left on. */
   delivered(connection: Connection): void;
 }
 
-/** See the head of the file. */
+/** One exchange's way out. */
 export class Delivery {
   /** Connections cut because they did not read. */
   slowConsumers = 0;
@@ -31,18 +35,16 @@ export class Delivery {
 
   /** Hands over what is queued on all connections. */
   flush(): void {
-    const { connections, maxRate, slowConsumerBytes } = this.#options;
-    for (const connection of connections) {
-      if (connection.queued === 0) continue;
-      this.flushOne(connection);
-      if (!maxRate && connection.bufferedBytes > slowConsumerBytes) this.#cut(connection);
-    }
+    for (const connection of this.#options.connections) this.flushOne(connection);
   }
 
   /** Hands over what is queued on one. */
   flushOne(connection: Connection): void {
-    connection.flush(this.#options.counts);
+    const { counts, maxRate, slowConsumerBytes } = this.#options;
+    if (connection.queued === 0) return;
+    connection.flush(counts);
     this.#options.delivered(connection);
+    if (!maxRate && connection.bufferedBytes > slowConsumerBytes) this.#cut(connection);
   }
 
   /** Whether a reader is behind; one that takes nothing for long is cut. */
@@ -63,12 +65,12 @@ export class Delivery {
     return blocked;
   }
 
-  /** A connection has ended. */
+  /** Forgets a connection that ended. */
   forget(connection: Connection): void {
     this.#blockedSince.delete(connection);
   }
 
-  /** Resolves when every socket has taken its share. */
+  /** Resolves when every socket has taken all it was given. */
   async drained(): Promise<void> {
     await Promise.all([...this.#options.connections].map((connection) => connection.drainedTo(0)));
   }

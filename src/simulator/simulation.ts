@@ -1,0 +1,36 @@
+/** What all simulated exchanges have in common: how they are started, what they tell, how they are driven. */
+import type { GenerationOptions, GenerationStats } from "./generation.ts";
+import type { ServerOptions, ServerStats } from "./server.ts";
+
+/** What can be set of any simulated exchange; all have defaults. */
+export interface SimulationOptions extends ServerOptions, GenerationOptions {
+  /** The same seed gives each instrument the same prices, amounts and ids, event by event. */
+  readonly seed?: string | number;
+  /** Instruments that trade. */
+  readonly instruments?: number;
+  /** How unevenly activity is spread: 0 = all alike, 1 = Zipf. */
+  readonly skew?: number;
+}
+
+/** What any simulated exchange tells of itself. */
+export interface SimulationStats extends ServerStats, GenerationStats {
+  /** What was handed to subscribers, by kind; a frame with two subscribers counts twice. */
+  readonly sent: Readonly<Record<string, number>>;
+}
+
+/** A running simulated exchange. */
+export interface SimulatedExchange<Stats extends SimulationStats = SimulationStats> {
+  /** Base for `exchanges.<name>.ws_url`. */
+  readonly url: string;
+  /** Base for `exchanges.<name>.rest_url`. */
+  readonly restUrl: string;
+  readonly port: number;
+  /** Resolves when `events` were made and every socket has taken its share; never without a limit. */
+  readonly finished: Promise<void>;
+  stats(): Stats;
+  /** Stops the markets and resolves when every socket has taken what it was sent. */
+  pause(): Promise<void>;
+  /** Lets the markets go on after `pause`. */
+  resume(): void;
+  stop(): Promise<void>;
+}
