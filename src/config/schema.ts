@@ -162,7 +162,12 @@ const sections = z.strictObject({
     poll: setting(duration("1ms", "1s"), "5ms", { meaning: "Pause of the drain when all rings are empty." }),
     /** rows */
     max_open_rows: setting(wholeNumber(1, ROWS_MAX), 1_000_000, {
-      meaning: "Rows in open and unpublished segments, over all rings together.",
+      meaning:
+        "Rows in open and unwritten segments, over all rings together; they also stay below half of duckdb.memory_limit.",
+    }),
+    /** segments */
+    max_sealed: setting(wholeNumber(1, 10_000), 64, {
+      meaning: "Sealed segments that wait for their file before rows stay in the rings.",
     }),
   }),
   flush: section({
@@ -170,7 +175,8 @@ const sections = z.strictObject({
     rows: setting(wholeNumber(1, ROWS_MAX), 250_000, { meaning: "A segment is sealed at this many rows." }),
     /** bytes */
     bytes: setting(size("1KiB", "16GiB"), "64MiB", {
-      meaning: "A segment is sealed at this size in memory.",
+      meaning:
+        "A segment is sealed at this size in memory, or at a fifth of duckdb.memory_limit if that is less.",
     }),
     /** ms */
     interval: setting(duration("1ms", "1d"), "300s", { meaning: "A segment is sealed at this age." }),
@@ -206,7 +212,7 @@ const sections = z.strictObject({
   }),
   duckdb: section({
     /** bytes */
-    memory_limit: setting(size("16MiB", "1TiB"), "192MiB", {
+    memory_limit: setting(size("64MiB", "1TiB"), "192MiB", {
       meaning: "Memory that DuckDB may use for tables and sorting.",
     }),
     /** threads */

@@ -1,5 +1,6 @@
 import WebSocket from "ws";
 import { Backoff } from "../lib/backoff.ts";
+import { parseRetryAfter } from "../lib/retry-after.ts";
 import type { ConnectGate } from "./connect-gate.ts";
 import { type Decoder, FRAME } from "./decoding/decoder.ts";
 import type { Exchange } from "./exchange.ts";
@@ -182,7 +183,7 @@ export class Connection {
       (_request: unknown, response: { statusCode?: number; headers?: unknown }) => {
         refusal = {
           reason: `the server answered ${response.statusCode ?? "without a status"} instead of an upgrade`,
-          retryAfter: retryAfterOf(response.headers),
+          retryAfter: parseRetryAfter(headerOf(response.headers, "retry-after")),
         };
         // Bun sends a close event after this only when a handshake timeout is set: end the attempt here.
         this.#ended(socket, { code: null, ...refusal });
@@ -241,15 +242,6 @@ export class Connection {
   }
 }
 
-/** Longest `Retry-After` that is waited for, ms: a day. A timer above 2^31 ms would fire at once. */
-const RETRY_AFTER_MAX = 86_400_000;
-
-/** `Retry-After` in ms: seconds, or an HTTP date; 0 when there is none, at most {@link RETRY_AFTER_MAX}. */
-function retryAfterOf(headers: unknown): number {
-  if (typeof headers !== "object" || headers === null) return 0;
-  const value: unknown = Reflect.get(headers, "retry-after");
-  if (typeof value !== "string") return 0;
-  const seconds = Number(value);
-  const wait = Number.isFinite(seconds) ? seconds * 1000 : Date.parse(value) - Date.now();
-  return Number.isNaN(wait) ? 0 : Math.min(Math.max(0, wait), RETRY_AFTER_MAX);
+function headerOf(headers: unknown, name: string): unknown {
+  return typeof headers === "object" && headers !== null ? Reflect.get(headers, name) : undefined;
 }

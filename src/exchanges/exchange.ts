@@ -1,6 +1,7 @@
 /** What an exchange is to the rest of the program: one file each fills this in. */
 import type { Stream } from "../events/streams.ts";
 import type { Decoder } from "./decoding/decoder.ts";
+import type { Skipped } from "./decoding/entries.ts";
 import type { DecoderOptions } from "./decoding/frame-decoder.ts";
 
 /** An instrument as discovery found it; null = the exchange does not say. */
@@ -112,9 +113,10 @@ export interface Exchange {
    * All instruments of this market.
    *
    * @param get asks a path of the REST base; resolves to the parsed JSON of a 2xx answer
+   * @param skipped told of entries that could not be read; the others are in the list
    * @throws Error with the exchange's own words
    */
-  fetchInstruments(get: (path: string) => Promise<unknown>): Promise<Instrument[]>;
+  fetchInstruments(get: (path: string) => Promise<unknown>, skipped?: Skipped): Promise<Instrument[]>;
   /** Other ids under which an instrument's events come: on OKX the index of a swap. */
   companions(instrument: string): readonly string[];
   /** What to subscribe for these streams of these instruments, announcements of new instruments included. */

@@ -5,7 +5,7 @@ import { exchangeByName } from "../exchanges/exchanges.ts";
 import type { ExchangeJob } from "../ingest/messages.ts";
 import { Backoff } from "../lib/backoff.ts";
 import type { Logger } from "../status/log.ts";
-import { InstrumentList, type Reading, restReader } from "./instruments.ts";
+import { InstrumentList, type Reading, RestError, restReader } from "./instruments.ts";
 import { streamsOf } from "./rings.ts";
 
 /** First wait before an exchange is asked again which instruments there are, ms. */
@@ -31,6 +31,8 @@ export class Discovery {
   readonly #abort = new AbortController();
   /** Ends the wait before an exchange's list is read again. */
   readonly #announced = new Map<string, () => void>();
+  /** Exchanges that announced a change while their list was being read: the answer may not know of it. */
+  readonly #again = new Set<string>();
   #stopping = false;
 
   constructor(options: {
@@ -50,9 +52,11 @@ export class Discovery {
     for (const exchange of this.#settings.record.exchanges) void this.#watch(exchange);
   }
 
-  /** The exchange itself said that something has changed: its list is read now. */
+  /** The exchange itself said that something has changed: its list is read now, or once more after this time. */
   announced(exchange: string): void {
-    this.#announced.get(exchange)?.();
+    const read = this.#announced.get(exchange);
+    if (read === undefined) this.#again.add(exchange);
+    else read();
   }
 
   /** Nothing is asked and nothing is told any more. */
@@ -64,7 +68,15 @@ export class Discovery {
   async #watch(name: ExchangeName): Promise<void> {
     const exchange = exchangeByName(name);
     const streams = streamsOf(name, this.#settings);
-    if (streams.length === 0) return;
+    if (streams.length === 0) {
+      const asked = [...this.#settings.record.streams];
+      this.#log.warn("nothing_to_record", {
+        exchange: name,
+        streams: asked,
+        reason: "it has none of these streams",
+      });
+      return;
+    }
     const { record, discovery, exchanges } = this.#settings;
     const endpoint = exchanges[name];
     const list = new InstrumentList(exchange, record.symbols);
@@ -77,16 +89,21 @@ export class Discovery {
     let first = true;
     while (!this.#stopping) {
       try {
-        const reading = await list.read(get);
+        this.#again.delete(name);
+        const reading = await list.read(get, (count, example) =>
+          this.#log.warn("instruments_unreadable", { exchange: name, count, example }),
+        );
         if (this.#stopping) return;
         backoff.reset();
         await this.#apply(name, list, reading, streams, first);
         first = false;
-        await this.#pause(discovery.interval, name);
+        if (!this.#again.has(name)) await this.#pause(discovery.interval, name);
       } catch (cause) {
         if (this.#stopping) return;
         const error = cause instanceof Error ? cause.message : String(cause);
-        const retryIn = backoff.next(Math.min(DISCOVERY_RETRY_MIN, discovery.retry_max));
+        // An exchange that names a time is not asked before: that would prolong a ban.
+        const asked = cause instanceof RestError ? cause.retryAfter : 0;
+        const retryIn = backoff.next(Math.max(asked, Math.min(DISCOVERY_RETRY_MIN, discovery.retry_max)));
         const url = endpoint.rest_url;
         this.#log.warn("discovery_failed", { exchange: name, url, error, retry_in_ms: retryIn });
         await this.#pause(retryIn);

@@ -1,4 +1,6 @@
+import type { Skipped } from "../exchanges/decoding/entries.ts";
 import type { Exchange, Instrument } from "../exchanges/exchange.ts";
+import { parseRetryAfter } from "../lib/retry-after.ts";
 
 /** An id that may stand in frames, with the number that stands for it in the rows of this run. */
 export interface NumberedInstrument {
@@ -27,6 +29,17 @@ const ABSENT_STATUS = "absent";
 /** Largest answer of an exchange's REST interface that is read, bytes. */
 const ANSWER_BYTES_MAX = 64 * 1024 * 1024;
 
+/** An exchange refused a request; `retryAfter` is how long it wants to be left alone, ms. */
+export class RestError extends Error {
+  constructor(
+    message: string,
+    readonly retryAfter: number,
+  ) {
+    super(message);
+    this.name = "RestError";
+  }
+}
+
 /**
  * A reader of REST paths.
  *
@@ -44,7 +57,8 @@ export function restReader(options: {
       signal: AbortSignal.any([signal, AbortSignal.timeout(timeout)]),
     });
     if (!response.ok) {
-      throw new Error(`GET ${path} answered ${response.status} ${response.statusText}`.trimEnd());
+      const words = `GET ${path} answered ${response.status} ${response.statusText}`.trimEnd();
+      throw new RestError(words, parseRetryAfter(response.headers.get("retry-after")));
     }
     const bytes = await response.arrayBuffer();
     if (bytes.byteLength > ANSWER_BYTES_MAX)
@@ -73,8 +87,8 @@ export class InstrumentList {
   }
 
   /** Reads the list. @throws Error when the exchange does not answer as it should. */
-  async read(get: (path: string) => Promise<unknown>): Promise<Reading> {
-    const all = await this.#exchange.fetchInstruments(get);
+  async read(get: (path: string) => Promise<unknown>, skipped?: Skipped): Promise<Reading> {
+    const all = await this.#exchange.fetchInstruments(get, skipped);
     const wanted = all.filter((one) => one.recordable && this.#isAskedFor(one));
     wanted.sort((a, b) => (a.symbol < b.symbol ? -1 : a.symbol > b.symbol ? 1 : 0));
     const fresh: NumberedInstrument[] = [];

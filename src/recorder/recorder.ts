@@ -105,6 +105,7 @@ export class Recorder {
           firstDatasetRing: this.#rings.length,
           minGap: settings.flush.min_gap,
           maxOpenRows: settings.drain.max_open_rows,
+          maxSealed: settings.drain.max_sealed,
           memoryLimit: settings.duckdb.memory_limit,
           threads: settings.duckdb.threads,
           retryMax: settings.storage.retry_max,

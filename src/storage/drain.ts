@@ -1,4 +1,4 @@
-import { rm } from "node:fs/promises";
+import { mkdir, rm } from "node:fs/promises";
 import { type DuckDBConnection, DuckDBInstance } from "@duckdb/node-api";
 import { LOCAL } from "../events/layout.ts";
 import type { Dataset, Stream } from "../events/streams.ts";
@@ -43,6 +43,8 @@ export interface DrainOptions {
   readonly minGap: number;
   /** Rows in tables, over all rings, at which draining stops and rings begin to fill. */
   readonly maxOpenRows: number;
+  /** Sealed segments waiting for their file at which draining stops as well. */
+  readonly maxSealed: number;
   readonly memoryLimit: number;
   readonly threads: number;
   /** Longest wait between two attempts at a segment that cannot be written, ms. */
@@ -73,6 +75,15 @@ export interface DrainEvents {
 
 /** First wait before a segment that could not be written is tried again, ms. */
 const RETRY_MIN = 500;
+/**
+ * Shares of DuckDB's memory limit: what open rows may take, so that appending never has to spill to disk and a
+ * sorted COPY has room beside them; and what one segment may take of it.
+ */
+const OPEN_SHARE = 0.5;
+const SEGMENT_SHARE = 0.2;
+/** Most that a sorted COPY may spill to disk; as a statement, for DuckDB ignores the option. */
+const SPILL_MAX = "64GiB";
+
 /** Rows moved from one ring before the next one gets its turn. */
 const TURN_ROWS = 32_768;
 
@@ -118,8 +129,11 @@ export class Drain {
   /** Sealed segments not yet in the outbox, oldest first. */
   readonly #sealed: { segment: SealedSegment; lane: Lane | null; reason: string }[] = [];
   #copying: Promise<void> | null = null;
-  /** Rows in open and sealed segments. */
+  /** Rows in open and sealed segments, and the bytes they take. */
   #openRows = 0;
+  #openBytes = 0;
+  /** Lane that has the first turn of the next step: where room is scarce, each lane gets it in turn. */
+  #firstLane = 0;
   #lastIntervalSeal = Number.NEGATIVE_INFINITY;
   /** Ends the waiting between attempts when the drain is to stop. */
   #wakeRetry: (() => void) | null = null;
@@ -140,7 +154,10 @@ export class Drain {
     this.#lanes = options.rings.map((spec, index) => ({
       spec,
       consumer: new RingConsumer(spec.handle),
-      bounds: options.seal[spec.stream],
+      bounds: {
+        ...options.seal[spec.stream],
+        bytes: Math.min(options.seal[spec.stream].bytes, options.memoryLimit * SEGMENT_SHARE),
+      },
       segment: null,
       nextN: 0,
       openedAt: 0,
@@ -157,6 +174,7 @@ export class Drain {
       temp_directory: `${options.outbox}/.spill`,
     });
     const append = await instance.connect();
+    await append.run(`SET max_temp_directory_size = '${SPILL_MAX}'`);
     const copy = await instance.connect();
     for (const exchange of new Set(options.rings.map((spec) => spec.exchange))) {
       await append.run(`CREATE TABLE ${sqlName(`symbols_${exchange}`)} ${SYMBOLS_DDL}`);
@@ -222,10 +240,10 @@ export class Drain {
     const { segment, exchange, dataset } = lane;
     if (segment === null) return;
     lane.segment = null;
-    const { key, table } = segment;
+    const { key, table, bytes } = segment;
     const query = datasetQuery(dataset, table);
     const span = segment.seal();
-    this.#enqueue({ exchange, stream: dataset, key, table, query, span, hasSeq: false }, null, reason);
+    this.#enqueue({ exchange, stream: dataset, key, table, query, span, bytes, hasSeq: false }, null, reason);
   }
 
   #enqueue(segment: SealedSegment, lane: Lane | null, reason: string): void {
@@ -240,9 +258,12 @@ export class Drain {
    */
   async step(): Promise<number> {
     let moved = 0;
-    for (const lane of this.#lanes) moved += await this.#drainLane(lane);
+    const lanes = this.#lanes.length;
+    for (let i = 0; i < lanes; i++)
+      moved += await this.#drainLane(this.#lanes[(this.#firstLane + i) % lanes]);
+    this.#firstLane = (this.#firstLane + 1) % lanes;
     this.#sealDue();
-    if (this.#openRows >= this.#options.maxOpenRows && this.#sealed.length === 0) this.#sealLargest();
+    if (this.#room() <= 0 && this.#sealed.length === 0) this.#sealLargest();
     return moved;
   }
 
@@ -250,7 +271,7 @@ export class Drain {
     let moved = 0;
     while (moved < TURN_ROWS) {
       const { segment: open, bounds } = lane;
-      const room = Math.min(this.#options.maxOpenRows - this.#openRows, bounds.rows - (open?.rows ?? 0));
+      const room = Math.min(this.#room(), bounds.rows - (open?.rows ?? 0));
       const count = lane.consumer.available(Math.min(open?.room ?? 1, room));
       if (count <= 0) break;
       const segment = open ?? (await this.#openSegment(lane));
@@ -262,11 +283,19 @@ export class Drain {
       segment.take(lane.consumer, taken);
       lane.consumer.release(taken);
       this.#openRows += taken;
+      this.#openBytes += taken * segment.rowBytes;
       moved += taken;
       if (segment.rows >= bounds.rows) this.#seal(lane, "rows");
       else if (segment.bytes >= bounds.bytes) this.#seal(lane, "bytes");
     }
     return moved;
+  }
+
+  /** Rows that may still be opened; 0 or less where a bound is reached. */
+  #room(): number {
+    const { maxOpenRows, maxSealed, memoryLimit } = this.#options;
+    const full = this.#openBytes >= memoryLimit * OPEN_SHARE || this.#sealed.length >= maxSealed;
+    return full ? 0 : maxOpenRows - this.#openRows;
   }
 
   async #openSegment(lane: Lane): Promise<Segment> {
@@ -351,7 +380,8 @@ export class Drain {
     const { exchange, stream } = lane.spec;
     const { key, table } = segment;
     const query = segmentQuery(stream, table, `symbols_${exchange}`, key);
-    this.#enqueue({ exchange, stream, key, table, query, span, hasSeq: true }, lane, reason);
+    const { bytes } = segment;
+    this.#enqueue({ exchange, stream, key, table, query, span, bytes, hasSeq: true }, lane, reason);
   }
 
   async #copyAll(): Promise<void> {
@@ -377,6 +407,7 @@ export class Drain {
         const path = await acceptFile(outbox, temporary, key);
         if (lane !== null) {
           this.#openRows -= span.rows;
+          this.#openBytes -= segment.bytes;
           lane.consumer.filed(span.rows);
         }
         if (attempt > 0) this.#events.copyRecovered();
@@ -386,6 +417,8 @@ export class Drain {
       } catch (error) {
         if (this.#closed) return;
         await rm(temporary, { force: true }).catch(() => undefined);
+        // Somebody may have taken the folder away.
+        await mkdir(outbox, { recursive: true }).catch(() => undefined);
         const retryIn = Math.min(this.#options.retryMax, RETRY_MIN * 2 ** Math.min(attempt, 20));
         this.#events.copyFailed(segment, error instanceof Error ? error.message : String(error), retryIn);
         await this.#waitForRetry(retryIn);

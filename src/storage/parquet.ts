@@ -18,6 +18,8 @@ export interface SealedSegment {
   /** The rows as they are to stand in the file. */
   readonly query: string;
   readonly span: SegmentSpan;
+  /** What its rows take in memory. */
+  readonly bytes: number;
   /** Whether the rows carry seq: those of a stream do, those of a dataset do not. */
   readonly hasSeq: boolean;
 }

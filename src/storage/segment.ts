@@ -36,7 +36,8 @@ export class Segment {
   lastLocal = Number.NaN;
   firstSeq = Number.NaN;
   lastSeq = Number.NaN;
-  readonly #rowBytes: number;
+  /** Bytes of one row in memory. */
+  readonly rowBytes: number;
   readonly #seq: number;
   readonly #numbers: number;
   readonly #texts: number;
@@ -58,7 +59,7 @@ export class Segment {
     this.#numbers = layout.numbers.length;
     this.#texts = layout.texts.length;
     this.#seq = layout.seq;
-    this.#rowBytes = recordBytes({ numbers: this.#numbers, texts: this.#texts });
+    this.rowBytes = recordBytes({ numbers: this.#numbers, texts: this.#texts });
     const types = [
       ...Array.from({ length: this.#numbers }, () => DOUBLE),
       ...Array.from({ length: this.#texts * TEXT_PIECES }, () => BLOB),
@@ -110,7 +111,7 @@ export class Segment {
     this.lastLocal = ring.number(LOCAL, count - 1);
     this.lastSeq = ring.number(this.#seq, count - 1);
     this.rows += count;
-    this.bytes += count * this.#rowBytes;
+    this.bytes += count * this.rowBytes;
     this.#filled += count;
     if (this.#filled === CHUNK_ROWS) this.#append();
   }

@@ -97,6 +97,7 @@ export class TestDrain {
         firstDatasetRing: feeds.length,
         minGap: 0,
         maxOpenRows: 1_000_000,
+        maxSealed: 64,
         memoryLimit: 192 * 2 ** 20,
         threads: 2,
         retryMax: 1000,

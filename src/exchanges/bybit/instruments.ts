@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { readEntries, type Skipped } from "../decoding/entries.ts";
 import { priceMultiplierOf } from "../decoding/multiplier.ts";
 import type { Instrument } from "../exchange.ts";
 
@@ -21,28 +22,24 @@ const time = z.union([z.string(), z.number()]).transform((value) => {
 /** What every REST answer has. */
 const envelope = z.looseObject({ retCode: z.number(), retMsg: z.string().default("") });
 
-/** `GET /v5/market/instruments-info`: the fields that are read; others stay in the raw answer. */
+/** `GET /v5/market/instruments-info`. */
 const instrumentsInfo = z.object({
-  result: z.object({
-    list: z.array(
-      z.looseObject({
-        symbol: z.string().min(1),
-        contractType: z.string().nullish(),
-        status: z.string(),
-        baseCoin: z.string().nullish(),
-        quoteCoin: z.string().nullish(),
-        settleCoin: z.string().nullish(),
-        launchTime: time.nullish(),
-        deliveryTime: time.nullish(),
-        priceFilter: z.looseObject({ tickSize: decimal.nullish() }).nullish(),
-        lotSizeFilter: z.looseObject({ qtyStep: decimal.nullish() }).nullish(),
-      }),
-    ),
-    nextPageCursor: z.string().nullish(),
-  }),
+  result: z.object({ list: z.array(z.unknown()), nextPageCursor: z.string().nullish() }),
 });
-/** The same list as it came. */
-const rawList = z.object({ result: z.object({ list: z.array(z.unknown()) }) });
+
+/** An entry of it: the fields that are read; others stay in the raw answer. */
+const instrumentEntry = z.looseObject({
+  symbol: z.string().min(1),
+  contractType: z.string().nullish(),
+  status: z.string(),
+  baseCoin: z.string().nullish(),
+  quoteCoin: z.string().nullish(),
+  settleCoin: z.string().nullish(),
+  launchTime: time.nullish(),
+  deliveryTime: time.nullish(),
+  priceFilter: z.looseObject({ tickSize: decimal.nullish() }).nullish(),
+  lotSizeFilter: z.looseObject({ qtyStep: decimal.nullish() }).nullish(),
+});
 
 const MONTHS = ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"];
 const DATED = new RegExp(`^(.+)-(\\d{1,2})(${MONTHS.join("|")})(\\d{2})$`);
@@ -73,12 +70,15 @@ export function priceMultiplier(instrument: string, quote: string): number {
  *
  * @throws Error with Bybit's own words, or naming what is wrong with the answer
  */
-export async function fetchBybitInstruments(get: (path: string) => Promise<unknown>): Promise<Instrument[]> {
+export async function fetchBybitInstruments(
+  get: (path: string) => Promise<unknown>,
+  skipped: Skipped = () => undefined,
+): Promise<Instrument[]> {
   const instruments: Instrument[] = [];
   const cursors = new Set<string>();
   let path = PATH;
   for (let page = 1; page <= PAGES_MAX; page++) {
-    const { list, cursor } = pageOf(path, await get(path));
+    const { list, cursor } = pageOf(path, await get(path), skipped);
     instruments.push(...list);
     if (cursor === "") return instruments;
     if (cursors.has(cursor)) throw new Error(`${PATH}: page ${page} names the cursor of an earlier page`);
@@ -93,7 +93,7 @@ function escapedOnce(cursor: string): string {
   return /^(?:[\w.~-]|%[0-9A-Fa-f]{2})*$/.test(cursor) ? cursor : encodeURIComponent(cursor);
 }
 
-function pageOf(path: string, answer: unknown): { list: Instrument[]; cursor: string } {
+function pageOf(path: string, answer: unknown, skipped: Skipped): { list: Instrument[]; cursor: string } {
   const head = envelope.safeParse(answer);
   if (head.success && head.data.retCode !== 0) {
     throw new Error(`${path}: ${head.data.retMsg || "no message"} (retCode ${head.data.retCode})`);
@@ -101,11 +101,11 @@ function pageOf(path: string, answer: unknown): { list: Instrument[]; cursor: st
   const page = envelope.extend(instrumentsInfo.shape).safeParse(answer);
   if (!page.success) throw new Error(`${path} has an unexpected shape: ${z.prettifyError(page.error)}`);
   const { list, nextPageCursor } = page.data.result;
-  const raw = rawList.parse(answer).result.list;
-  return { list: list.map((entry, index) => instrumentOf(entry, raw[index])), cursor: nextPageCursor ?? "" };
+  const entries = readEntries(path, instrumentEntry, list, skipped);
+  return { list: entries.map(({ entry, raw }) => instrumentOf(entry, raw)), cursor: nextPageCursor ?? "" };
 }
 
-type Entry = z.infer<typeof instrumentsInfo>["result"]["list"][number];
+type Entry = z.infer<typeof instrumentEntry>;
 
 function instrumentOf(entry: Entry, raw: unknown): Instrument {
   const { symbol, contractType, status, settleCoin } = entry;

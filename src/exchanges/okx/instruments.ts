@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { parseDecimal } from "../decoding/decimal.ts";
+import { readEntries, type Skipped } from "../decoding/entries.ts";
 import { priceMultiplierOf } from "../decoding/multiplier.ts";
 import type { Instrument } from "../exchange.ts";
 
@@ -69,14 +70,17 @@ export function indexOf(instrument: string): string | null {
  *
  * @throws Error with OKX's own words, or that says what was unexpected
  */
-export async function fetchOkxInstruments(get: (path: string) => Promise<unknown>): Promise<Instrument[]> {
+export async function fetchOkxInstruments(
+  get: (path: string) => Promise<unknown>,
+  skipped: Skipped = () => undefined,
+): Promise<Instrument[]> {
   const answer = envelope.safeParse(await get(PATH));
   if (!answer.success) throw new Error(`${PATH} has an unexpected shape: ${z.prettifyError(answer.error)}`);
   const { code, msg, data } = answer.data;
   if (code !== OK) throw new Error(`${PATH} answered: ${msg || "no message"} (code ${code})`);
-  const list = z.array(instrument).safeParse(data);
-  if (!list.success) throw new Error(`${PATH} has an unexpected shape: ${z.prettifyError(list.error)}`);
-  return list.data.flatMap((one, index) => (one.instId === "" ? [] : toInstrument(one, data?.[index])));
+  if (!Array.isArray(data)) throw new Error(`${PATH} has an unexpected shape: data is not a list`);
+  const entries = readEntries(PATH, instrument, data, skipped);
+  return entries.flatMap(({ entry, raw }) => (entry.instId === "" ? [] : toInstrument(entry, raw)));
 }
 
 function toInstrument(one: z.infer<typeof instrument>, raw: unknown): Instrument {

@@ -30,6 +30,8 @@ export class OkxReplay implements ReplayProtocol {
   readonly #seen = new Map<string, Seen>();
   /** Entries of captured `instruments` frames: they know more than any other frame. */
   readonly #listed = new Map<string, z.infer<typeof LISTED>>();
+  /** Instruments that other frames tell of: they were recorded, whatever became of them later. */
+  readonly #live = new Set<string>();
 
   read(raw: string): Captured {
     if (raw === "pong") return { kind: "control" };
@@ -52,7 +54,10 @@ export class OkxReplay implements ReplayProtocol {
       const listed = LISTED.safeParse(item);
       if (arg.channel === "instruments" && listed.success) this.#listed.set(listed.data.instId, listed.data);
       const entry = ENTRY.safeParse(item);
-      if (entry.success) this.#learnEntry(entry.data.instId ?? arg.instId, entry.data);
+      if (!entry.success) continue;
+      const instId = entry.data.instId ?? arg.instId ?? "";
+      if (arg.channel !== "instruments") this.#live.add(instId);
+      this.#learnEntry(instId, entry.data);
     }
   }
 
@@ -69,11 +74,14 @@ export class OkxReplay implements ReplayProtocol {
   instruments(type: string): object[] {
     return [...this.#seen]
       .filter(([instId]) => typeOf(instId) === type)
-      .map(([instId, seen]) => this.#listed.get(instId) ?? guessed(instId, seen));
+      .map(([instId, seen]) => {
+        const entry = this.#listed.get(instId) ?? guessed(instId, seen);
+        return this.#live.has(instId) ? { ...entry, state: "live" } : entry;
+      });
   }
 
-  #learnEntry(instId: string | undefined, { ts, px, sz }: z.infer<typeof ENTRY>): void {
-    if (instId === undefined || instId === "") return;
+  #learnEntry(instId: string, { ts, px, sz }: z.infer<typeof ENTRY>): void {
+    if (instId === "") return;
     let seen = this.#seen.get(instId);
     if (seen === undefined) {
       seen = { firstMs: ts ?? "", priceDecimals: 0, amountDecimals: 0 };
