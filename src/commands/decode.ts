@@ -6,7 +6,7 @@ import { SymbolTable } from "../exchanges/decoding/symbols.ts";
 import { exchangeByName } from "../exchanges/exchanges.ts";
 import { lines } from "../lib/lines.ts";
 import { TornError, unpacked } from "../lib/zstd.ts";
-import type { Command } from "./command.ts";
+import { type Command, Failure } from "./command.ts";
 
 const base = {
   /** Receive time, µs. */
@@ -51,7 +51,7 @@ export const command: Command<Options> = {
     exchange: z.enum(EXCHANGE_NAMES, {
       error: (issue) =>
         issue.input === undefined
-          ? `is missing; say whose frames they are: ${EXCHANGE_NAMES.join(", ")}`
+          ? `say whose frames they are: ${EXCHANGE_NAMES.join(", ")}`
           : `is not an exchange; there are: ${EXCHANGE_NAMES.join(", ")}`,
     }),
   }),
@@ -61,7 +61,13 @@ export const command: Command<Options> = {
     const collector = new Collector(exchange, symbols);
     const counters = { fallback: 0, inexact: 0, oversized: 0 };
     const decoder = exchange.createDecoder({ symbols, writers: collector.writers, counters });
-    const output = Bun.stdout.writer({ highWaterMark: WRITE_SIZE });
+    let output = "";
+    // Waits for the reader, so that a slow one does not let the output grow in memory.
+    const flush = async () => {
+      const text = output;
+      output = "";
+      if (text !== "") await new Promise<void>((resolve) => process.stdout.write(text, () => resolve()));
+    };
     let number = 0;
     let failed = 0;
     try {
@@ -74,16 +80,24 @@ export const command: Command<Options> = {
           failed++;
           process.stderr.write(`line ${number}: ${decoder.reason}: ${preview(bytes)}\n`);
         }
-        for (const event of collector.take()) output.write(`${JSON.stringify(event)}\n`);
+        for (const event of collector.take()) output += `${JSON.stringify(event)}\n`;
+        if (output.length >= WRITE_SIZE) await flush();
       }
     } catch (error) {
-      if (!(error instanceof TornError)) throw error;
+      await flush();
+      if (!(error instanceof TornError)) {
+        const why = error instanceof Error ? error.message : String(error);
+        throw new Failure(`stdin cannot be read after line ${number}: ${why}`);
+      }
       failed++;
       process.stderr.write(`after line ${number}: the capture is ${error.message}; all before was decoded\n`);
     }
-    await output.end();
+    await flush();
     if (counters.inexact > 0) {
       process.stderr.write(`${counters.inexact} values have more digits than a DOUBLE holds\n`);
+    }
+    if (counters.oversized > 0) {
+      process.stderr.write(`${counters.oversized} integers are above 2^53: they are null\n`);
     }
     return failed === 0 ? 0 : 1;
   },

@@ -2,11 +2,12 @@
 import { DuckDBInstance } from "@duckdb/node-api";
 import { type Cell, formatTable } from "../lib/table.ts";
 import type { Snapshot } from "../status/snapshot.ts";
-import { sqlText } from "../storage/projection.ts";
+import { globText, sqlText } from "../storage/projection.ts";
 
 /** The question that the demo asks the lake it has just written. */
 function question(lake: string, run: string): string {
-  const files = (stream: string) => sqlText(`${lake}/v1/exchange=*/stream=${stream}/**/*_${run}_*.parquet`);
+  const files = (stream: string) =>
+    sqlText(`${globText(lake)}/v1/exchange=*/stream=${stream}/**/*_${run}_*.parquet`);
   return `WITH quotes AS (
   SELECT exchange, symbol, avg((ask_price - bid_price) / bid_price) * 1e4 AS spread_bps
   FROM ${files("bbo")} GROUP BY exchange, symbol
@@ -39,7 +40,7 @@ export async function summarize(options: {
   for (const ring of rings) {
     const { exchange, stream } = ring;
     if (ring.published === 0) continue;
-    const files = sqlText(`${lake}/v1/exchange=${exchange}/stream=${stream}/**/*_${run}_*.parquet`);
+    const files = sqlText(`${globText(lake)}/v1/exchange=${exchange}/stream=${stream}/**/*_${run}_*.parquet`);
     const [found = []] = await ask(
       `SELECT (SELECT count(*) FROM ${files}), (SELECT count(DISTINCT symbol) FROM ${files}),
               count(*), sum(file_size_bytes) FROM parquet_file_metadata(${files})`,

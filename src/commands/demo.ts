@@ -49,7 +49,9 @@ export const command: Command<Options> = {
   ],
   common: "all",
   options: z.strictObject({
-    rate: z.union([z.literal("max"), whole(10_000_000)]).default(20_000),
+    rate: z
+      .union([z.literal("max"), whole(10_000_000)], { error: '"max" or a whole number above 0 is wanted' })
+      .default(20_000),
     instruments: whole(4000).default(200),
     seed: z.string().min(1).default("demo"),
   }),
@@ -87,7 +89,13 @@ export const command: Command<Options> = {
           `${formatDuration(settings.record.duration ?? 0)} to ${settings.data}\nstatus: ${status.url}/status\n`,
       );
       const interval = process.stdout.isTTY ? LIVE_INTERVAL.terminal : LIVE_INTERVAL.plain;
-      timer = setInterval(() => live.draw(liveText(recorder.snapshot())), interval);
+      timer = setInterval(
+        () =>
+          live.draw(
+            recorder.stopping ? "stopping: draining, writing, publishing" : liveText(recorder.snapshot()),
+          ),
+        interval,
+      );
     };
     try {
       const startedAt = performance.now();

@@ -1,10 +1,12 @@
 import { z } from "zod";
+import { exchangeByName } from "../exchanges/exchanges.ts";
+import { streamsOf } from "../recorder/rings.ts";
 import { runSession } from "../recorder/session.ts";
 import { createLogger } from "../status/log.ts";
 import { LogSink } from "../status/log-sink.ts";
 import { AddressError } from "../status/server.ts";
 import { FolderError } from "../storage/folder.ts";
-import { type Command, Failure } from "./command.ts";
+import { type Command, Failure, UsageError } from "./command.ts";
 
 /** `tapedeck record` */
 export const command: Command = {
@@ -17,6 +19,11 @@ export const command: Command = {
   common: "all",
   options: z.strictObject({}),
   async run({ settings }) {
+    const { exchanges, streams } = settings.record;
+    if (exchanges.every((exchange) => streamsOf(exchange, settings).length === 0)) {
+      const has = exchanges.map((name) => `${name} has ${exchangeByName(name).streams.join(", ")}`);
+      throw new UsageError([`record.streams = ${streams.join(",")}: nothing to record: ${has.join("; ")}`]);
+    }
     const sink = new LogSink();
     try {
       const { exitCode } = await runSession(settings, createLogger({ ...settings.log, write: sink.write }));

@@ -8,6 +8,7 @@ import { queueOf, type RingStatus, type Snapshot } from "../status/snapshot.ts";
 import { type State, stateOf } from "../status/state.ts";
 import { RollingCount, RollingRate } from "../status/windows.ts";
 import type { OutboxFile, Publisher } from "../storage/publisher.ts";
+import type { Quarantine } from "../storage/quarantine.ts";
 import type { DrainThread } from "./drain-thread.ts";
 import type { IngestThread } from "./ingest-thread.ts";
 import { type RunRing, streamsOf } from "./rings.ts";
@@ -35,6 +36,9 @@ export class Monitor {
   readonly #publisher: Publisher;
   readonly #drain: DrainThread;
   readonly #ingest: IngestThread;
+  readonly #quarantine: Quarantine;
+  /** Undecodable frames that were not kept, as last told. */
+  #notKept = 0;
   readonly #startedAt = performance.now();
   readonly #rates: Record<Stream, RollingRate>;
   readonly #silence: SilenceCounter;
@@ -54,6 +58,7 @@ export class Monitor {
     publisher: Publisher;
     drain: DrainThread;
     ingest: IngestThread;
+    quarantine: Quarantine;
   }) {
     this.#settings = options.settings;
     this.#log = options.log;
@@ -61,6 +66,7 @@ export class Monitor {
     this.#publisher = options.publisher;
     this.#drain = options.drain;
     this.#ingest = options.ingest;
+    this.#quarantine = options.quarantine;
     this.#silence = new SilenceCounter(options.settings.silence.threshold, WINDOW);
     const rates = STREAM_NAMES.map((stream) => [stream, new RollingRate(RATE_SPAN)] as const);
     this.#rates = Object.fromEntries(rates) as Record<Stream, RollingRate>;
@@ -98,7 +104,21 @@ export class Monitor {
     this.#drops.add(dropped - this.#drops.total, now);
     const reconnects = this.#ingest.exchanges.reduce((sum, one) => sum + one.reconnects, 0);
     this.#reconnects.add(reconnects - this.#reconnects.total, now);
+    const notKept = this.#framesNotKept();
+    if (notKept > this.#notKept) {
+      this.#log.warn("frames_not_kept", {
+        count: notKept - this.#notKept,
+        total: notKept,
+        mend: "raise quarantine.max_bytes or quarantine.in_flight, or clear the quarantine folder",
+      });
+    }
+    this.#notKept = notKept;
     this.#judge(this.#readRings(), now);
+  }
+
+  /** Undecodable frames that are counted only: too many or too large at once, or the quarantine was full. */
+  #framesNotKept(): number {
+    return this.#ingest.exchanges.reduce((sum, one) => sum + one.notKept, this.#quarantine.notKept);
   }
 
   #readRings(): RingStatus[] {
@@ -137,7 +157,7 @@ export class Monitor {
   }
 
   #heartbeat(): void {
-    const { rings, balance, silence15m, drops15m, reconnects15m, rssMb, state } = this.snapshot();
+    const { rings, balance, silence15m, drops15m, reconnects15m, rssMb, state, exchanges } = this.snapshot();
     this.#log.info("heartbeat", {
       state,
       queue_pct: round(queueOf(rings).pct),
@@ -148,6 +168,7 @@ export class Monitor {
       reconnects_total: this.#reconnects.total,
       rss_mb: round(rssMb),
       events_total: balance.received - balance.dropped,
+      undecodable_total: exchanges.reduce((sum, one) => sum + one.undecodable, 0),
       balance_holds: balance.holds,
     });
   }
@@ -176,6 +197,7 @@ export class Monitor {
       ),
       rings,
       exchanges,
+      quarantine: { kept: this.#quarantine.kept, notKept: this.#framesNotKept() },
       balance: balanceOf(rings, published, uploadingRows),
       eventsPerSecond: Object.fromEntries(rates) as Record<Stream, number>,
       silence15m: this.#silence.intervals.recent(now),

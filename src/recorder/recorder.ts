@@ -5,6 +5,7 @@ import { STREAM_NAMES, type Stream } from "../events/streams.ts";
 import { exchangeByName } from "../exchanges/exchanges.ts";
 import { Clock } from "../ingest/clock.ts";
 import type { GapNotice } from "../ingest/messages.ts";
+import { framesOf } from "../status/api.ts";
 import type { LogFields, Logger } from "../status/log.ts";
 import type { Snapshot } from "../status/snapshot.ts";
 import { LocalDestination } from "../storage/destinations/local.ts";
@@ -62,6 +63,8 @@ export class Recorder {
   #clockTimer: ReturnType<typeof setInterval> | undefined;
   /** Whether the drain is gone, so that nothing can be drained any more. */
   drainDied = false;
+  /** Whether it has begun to stop. */
+  stopping = false;
 
   private constructor(options: {
     settings: Settings;
@@ -173,6 +176,7 @@ export class Recorder {
       publisher: this.#publisher,
       drain: this.#drain,
       ingest: this.#ingest,
+      quarantine,
     });
   }
 
@@ -297,6 +301,7 @@ export class Recorder {
    * `stop.timeout` stays in the outbox for the next start.
    */
   async stop(): Promise<RecorderEnd> {
+    this.stopping = true;
     this.#discovery.stop();
     const { timeout } = this.#settings.stop;
     await this.#ingest.stop(timeout);
@@ -314,7 +319,14 @@ export class Recorder {
     const left = balance.inOutbox + balance.uploading;
     const well =
       lost === 0 && balance.holds && balance.received === balance.published + balance.dropped + left;
-    const fields = { run: this.run, ...balance, lost, ...(captured === undefined ? {} : { raw: captured }) };
+    const frames = framesOf(snapshot);
+    const fields = {
+      run: this.run,
+      ...balance,
+      lost,
+      frames,
+      ...(captured === undefined ? {} : { raw: captured }),
+    };
     if (well) this.#log.info("collector_stop", fields);
     else this.#log.error("collector_stop", fields);
     return { run: this.run, exitCode: well ? 0 : 1, snapshot };

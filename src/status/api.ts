@@ -18,6 +18,26 @@ export function streamsOf(snapshot: Snapshot) {
   return { symbols: snapshot.symbols, streams: snapshot.streams };
 }
 
+/** What became of the frames of each exchange: counted beside the events, never as drops. */
+export function framesOf({ exchanges }: Snapshot) {
+  return Object.fromEntries(
+    exchanges.map((one) => [
+      one.exchange,
+      {
+        received: one.frames,
+        bytes: one.bytes,
+        control: one.control,
+        ignored: one.ignored,
+        unwanted: one.unwanted,
+        undecodable: one.undecodable,
+        json_fallback: one.fallback,
+        inexact_values: one.inexact,
+        oversized_integers: one.oversized,
+      },
+    ]),
+  );
+}
+
 /** `GET /metrics` */
 export function metricsOf(snapshot: Snapshot) {
   const { balance, rings, writer } = snapshot;
@@ -47,6 +67,8 @@ export function metricsOf(snapshot: Snapshot) {
       upload_failures: writer.uploadFailures,
     },
     balance,
+    frames: framesOf(snapshot),
+    quarantine: { kept: snapshot.quarantine.kept, not_kept: snapshot.quarantine.notKept },
   };
 }
 

@@ -29,6 +29,8 @@ export interface Snapshot {
   readonly streams: Readonly<Record<string, readonly Stream[]>>;
   readonly rings: readonly RingStatus[];
   readonly exchanges: readonly ExchangeStats[];
+  /** Undecodable frames that stand in quarantine, and those that are counted only. */
+  readonly quarantine: { readonly kept: number; readonly notKept: number };
   readonly balance: Balance;
   readonly eventsPerSecond: Readonly<Record<Stream, number>>;
   readonly silence15m: number;

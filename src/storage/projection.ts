@@ -16,6 +16,11 @@ export function sqlText(text: string): string {
   return `'${text.replaceAll("'", "''")}'`;
 }
 
+/** A path as a literal part of a DuckDB glob pattern. */
+export function globText(path: string): string {
+  return path.replace(/[[\]*?]/g, (character) => `[${character}]`);
+}
+
 /** Quotes a name for SQL. */
 export function sqlName(name: string): string {
   return `"${name.replaceAll('"', '""')}"`;

@@ -7,7 +7,7 @@
 
 import type { Column } from "../events/columns.ts";
 import { columnsOf, DATASETS, SCHEMA_VERSION, STREAM_NAMES, STREAMS } from "../events/streams.ts";
-import { sqlName, sqlText } from "./projection.ts";
+import { globText, sqlName, sqlText } from "./projection.ts";
 
 /** A view: its name, what it is for, and its query. */
 export interface View {
@@ -26,7 +26,7 @@ export function fileViews(root: string, present: ReadonlySet<string>): View[] {
     ...Object.entries(DATASETS),
   ];
   return kinds.map(([name, columns]) => {
-    const files = sqlText(`${root}/${SCHEMA_VERSION}/exchange=*/stream=${name}/date=*/*.parquet`);
+    const files = sqlText(`${globText(root)}/${SCHEMA_VERSION}/exchange=*/stream=${name}/date=*/*.parquet`);
     const nothing = [...columns.map((column) => `${sqlName(column.name)} ${column.type}`), ...PATH_COLUMNS]
       .map((definition) => {
         const space = definition.lastIndexOf(" ");

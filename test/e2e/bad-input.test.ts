@@ -233,6 +233,7 @@ test("frames that cannot be decoded are counted and kept, within the bound, and 
     const { code, end } = await recorder.stop();
     expect(code).toBe(0);
     expect(end).toMatchObject({ received: 50, published: 50, dropped: 0 });
+    expect(end.frames).toMatchObject({ binance: { undecodable: 50, unwanted: 0, ignored: 0 } });
     const [name = ""] = readdirSync(join(recorder.data, "quarantine"));
     const text = readFileSync(join(recorder.data, "quarantine", name), "utf8");
     expect(Buffer.byteLength(text)).toBeLessThanOrEqual(4096);

@@ -43,6 +43,8 @@ const CONTRACT = {
       liquidation: float,
     }),
     total_events: count,
+    frames: z.record(z.string(), z.record(z.string(), count)),
+    quarantine: z.strictObject({ kept: count, not_kept: count }),
     writer: z.strictObject({
       total_written: count,
       files_written: count,

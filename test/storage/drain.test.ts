@@ -266,6 +266,68 @@ describe("segments", () => {
     });
   });
 
+  test("open rows stay within half of the memory limit while nothing can be written, and all come through", async () => {
+    const memoryLimit = 64 * 2 ** 20;
+    const rowBytes = recordBytes({ numbers: 14, texts: 1 });
+    const feed = new Feed("trade", { capacity: 262_144 });
+    const drain = await TestDrain.open(folder, [feed], { memoryLimit, retryMax: 100 });
+    await drain.symbols(["BTCUSDT"]);
+    renameSync(drain.outbox, `${drain.outbox}-aside`);
+    writeFileSync(drain.outbox, "in the way");
+    const rows = 260_000;
+    for (let i = 0; i < rows; i++) feed.push(0, NOON + i, { id: String(i) });
+    feed.publish();
+    await waitFor("a bound that holds", async () => (await drain.drain.step()) === 0);
+    const open = drain.drain.openRows;
+    expect(open * rowBytes).toBeGreaterThan(memoryLimit * 0.4);
+    // But for the batch that reached it.
+    expect(open * rowBytes).toBeLessThan(memoryLimit * 0.5 + 40_000 * rowBytes);
+    expect(feed.reading).toMatchObject({ accepted: rows, released: open, dropped: 0 });
+    rmSync(drain.outbox);
+    renameSync(`${drain.outbox}-aside`, drain.outbox);
+    await waitFor("empty rings", async () => {
+      await drain.drain.step();
+      return feed.reading.used === 0;
+    });
+    expect(await drain.stop()).toBe(0);
+    expect(drain.finished.reduce((sum, file) => sum + file.rows, 0)).toBe(rows);
+  });
+
+  test("where room is scarce every ring gets its turn", async () => {
+    const feeds = [
+      new Feed("bbo", { ring: 0, capacity: 65_536 }),
+      new Feed("trade", { ring: 1, capacity: 4096 }),
+      new Feed("funding", { ring: 2, capacity: 4096 }),
+    ];
+    const drain = await TestDrain.open(folder, feeds, { maxOpenRows: 500, seal: { rows: 500 } });
+    await drain.symbols(["BTCUSDT"]);
+    for (let i = 0; i < 60_000; i++) feeds[0]?.push(0, NOON + i);
+    for (let i = 0; i < 1000; i++) for (const feed of feeds.slice(1)) feed.push(0, NOON + i);
+    for (const feed of feeds) feed.publish();
+    await waitFor("the small rings are empty", async () => {
+      await drain.drain.step();
+      return feeds.slice(1).every(({ reading }) => reading.used === 0);
+    });
+    expect(feeds[0]?.reading.used).toBeGreaterThan(50_000);
+    expect(await drain.stop()).toBe(0);
+  });
+
+  test("segments that wait for their file are bounded", async () => {
+    const feed = new Feed("bbo", { capacity: 65_536 });
+    const drain = await TestDrain.open(folder, [feed], { maxSealed: 5, seal: { rows: 10 }, retryMax: 100 });
+    await drain.symbols(["BTCUSDT"]);
+    renameSync(drain.outbox, `${drain.outbox}-aside`);
+    writeFileSync(drain.outbox, "in the way");
+    for (let i = 0; i < 1000; i++) feed.push(0, NOON + i);
+    feed.publish();
+    await waitFor("a bound that holds", async () => (await drain.drain.step()) === 0);
+    expect(drain.drain.openSegments).toBe(5);
+    rmSync(drain.outbox);
+    renameSync(`${drain.outbox}-aside`, drain.outbox);
+    expect(await drain.stop()).toBe(0);
+    expect(drain.finished.map(({ rows }) => rows)).toEqual(Array.from({ length: 100 }, () => 10));
+  });
+
   test("row groups of 122,880 rows", async () => {
     const feed = new Feed("bbo", { capacity: 131_072 });
     const drain = await TestDrain.open(folder, [feed]);
