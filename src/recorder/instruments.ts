@@ -73,6 +73,8 @@ export class InstrumentList {
   readonly #asked: ReadonlySet<string>;
   readonly #numbers = new Map<string, NumberedInstrument>();
   #known = new Map<string, { readonly one: Instrument; readonly fingerprint: string }>();
+  /** Instruments that the last answer left out. */
+  #missing: ReadonlySet<string> = new Set();
   #wanted: readonly string[] = [];
 
   /** @param asked unified symbols or the exchange's own ids, in any case; empty = all */
@@ -88,7 +90,9 @@ export class InstrumentList {
 
   /** Reads the list. @throws Error when the exchange does not answer as it should. */
   async read(get: (path: string) => Promise<unknown>, skipped?: Skipped): Promise<Reading> {
-    const all = await this.#exchange.fetchInstruments(get, skipped);
+    const answer = await this.#exchange.fetchInstruments(get, skipped);
+    if (answer.length === 0 && this.#known.size > 0) throw new Error("the list of instruments came empty");
+    const all = [...answer, ...this.#stillThere(answer)];
     const wanted = all.filter((one) => one.recordable && this.#isAskedFor(one));
     wanted.sort((a, b) => (a.symbol < b.symbol ? -1 : a.symbol > b.symbol ? 1 : 0));
     const fresh: NumberedInstrument[] = [];
@@ -114,6 +118,18 @@ export class InstrumentList {
     };
     this.#wanted = names;
     return reading;
+  }
+
+  /**
+   * Instruments that this answer leaves out for the first time. One answer is not believed: a page may have
+   * shifted, an entry may have been unreadable. What the exchange says by a status counts at once.
+   */
+  #stillThere(answer: readonly Instrument[]): Instrument[] {
+    const named = new Set(answer.map(({ instrument }) => instrument));
+    const left = [...this.#known.values()].filter(({ one }) => !named.has(one.instrument));
+    const first = left.filter(({ one }) => !this.#missing.has(one.instrument)).map(({ one }) => one);
+    this.#missing = new Set(left.map(({ one }) => one.instrument));
+    return first;
   }
 
   #isAskedFor({ symbol, instrument }: Instrument): boolean {
