@@ -8,9 +8,10 @@ export const bybitSources: ColumnSources = {
   bbo: {
     channel: "orderbook.1.<symbol>; pushed again with the same u after 3 s without a change: a row each time",
     columns: {
-      timestamp: "cts, ms; NULL in recordings from before 2024",
+      timestamp: "cts, ms; NULL in old recordings",
       published_timestamp: "ts, ms",
-      bid_price: "data.b[0][0]; NULL where the side is empty (old deltas: unchanged)",
+      bid_price:
+        "data.b: price of the level (of two, the one that stays); NULL where the side is empty (old deltas: unchanged)",
       bid_amount: "data.b[0][1], base; 0 in an old delta = the level went",
       ask_price: "data.a[0][0]; NULL where the side is empty (old deltas: unchanged)",
       ask_amount: "data.a[0][1], base; 0 in an old delta = the level went",
