@@ -5,7 +5,9 @@ import { describeSettings } from "../src/config/describe.ts";
 import type { Column } from "../src/events/columns.ts";
 import { DATASETS, LEADING, SCHEMA_VERSION, STREAM_NAMES, STREAMS, TRAILING } from "../src/events/streams.ts";
 import { EXCHANGES } from "../src/exchanges/exchanges.ts";
-import { DERIVED_VIEWS } from "../src/storage/views.ts";
+import { EVENT_GROUPS, type EventDescription, OWN_FIELDS } from "../src/status/events.ts";
+import { METRICS } from "../src/status/prometheus.ts";
+import { derivedViews } from "../src/storage/views.ts";
 
 const cell = (text: string) => text.replaceAll("|", "\\|").replaceAll("<", "&lt;");
 
@@ -23,6 +25,26 @@ function columnTable(columns: readonly Column[]): string {
       unit ?? (values === undefined ? "" : values.join(", ")),
       meaning,
     ]),
+  );
+}
+
+/** Columns of the dataset `instruments` that the recorder itself fills in, whatever the exchange. */
+export const RECORDERS_OWN: Readonly<Record<string, string>> = {
+  observed_at: "ours: when the answer had been read",
+  local_timestamp: "ours",
+  run: "ours",
+};
+
+function instrumentSourceTable(): string {
+  const rows = DATASETS.instruments.map(({ name }) => [
+    `\`${name}\``,
+    ...EXCHANGES.map(
+      ({ instrumentSources }) => RECORDERS_OWN[name] ?? instrumentSources.columns[name] ?? "NULL: not sent",
+    ),
+  ]);
+  return table(
+    ["column", ...EXCHANGES.map(({ name }) => name)],
+    [["request", ...EXCHANGES.map(({ instrumentSources }) => instrumentSources.channel)], ...rows],
   );
 }
 
@@ -53,10 +75,18 @@ One Parquet file per segment, below the lake's prefix:
 
     ${SCHEMA_VERSION}/exchange=binance/stream=bbo/date=2026-11-20/<first µs>_<run>_<ring>_<n>.parquet
 
-\`exchange\`, \`stream\` and \`date\` stand in the path only, never inside a file as well. The date is that of
+or, of the streams of a recorder with \`layout = "symbol"\`, one for each symbol of it, the first µs being its own:
+
+    ${SCHEMA_VERSION}/exchange=binance/stream=bbo/date=2026-11-20/symbol=BTCUSDT/<first µs>_<run>_<ring>_<n>.parquet
+
+\`exchange\`, \`stream\` and \`date\` stand in the path only, never inside a file as well; the same holds for \`symbol\`
+where it stands in the path. There it is encoded as Hive does: letters and digits of all scripts, \`_\`, \`.\` and \`-\` as
+they are, every other character as the bytes of its UTF-8 (\`%2F\`), and of a symbol that readers would take for NULL (\`NULL\`) the first one.
+Symbols whose folder would be longer than 64 bytes, and the empty one, have none: their rows stand beside the folders, in files as without
+them. The date is that of
 \`local_timestamp\`, UTC. Rows are sorted by \`symbol, local_timestamp, seq\`; zstd; row groups of 122,880 rows.
 Key-value metadata of a file: \`schema_version\`, \`tapedeck_version\`, \`exchange\`, \`stream\`, \`run\`, \`ring\`, \`n\`,
-\`rows\`, \`first_local_timestamp\`, \`last_local_timestamp\` (µs), \`first_seq\`, \`last_seq\`.
+\`rows\`, \`first_local_timestamp\`, \`last_local_timestamp\` (µs), \`first_seq\`, \`last_seq\`; in a folder of a symbol, \`symbol\`.
 
 **A row holds what its frame holds.** Values are as published: never repaired, never filled from another
 frame, never reordered. NULL means that the frame does not have it. Numbers are DOUBLE, exact for up to 15
@@ -85,13 +115,19 @@ ${sourceTable(stream)}
 ).join("\n")}
 # Datasets
 
-Rows about the recording itself, published like a stream, sorted by \`local_timestamp\`. This version writes
-\`instruments\` (each instrument of the exchange when it is first seen and whenever it changes; status \`absent\`
-when it is no longer listed) and \`gaps\` with reason \`sequence\`; the other reasons and \`connections\` follow.
+Rows about the recording itself, published like a stream, sorted by \`local_timestamp\`: \`gaps\` (every span in
+which something is or may be missing, see [gaps.md](gaps.md)), \`connections\` (the life of every WebSocket, when it
+has ended) and \`instruments\` (each instrument of the exchange when it is first seen and whenever it changes; status
+\`absent\` when it is no longer listed).
 
 ${Object.entries(DATASETS)
   .map(([name, columns]) => `## ${name}\n\n${columnTable(columns)}\n`)
-  .join("\n")}`;
+  .join("\n")}
+Where \`instruments\` comes from; of each field NULL also means that the answer does not have it, or has
+something else there, which is logged as \`instrument_fields_unreadable\`; \`raw\` tells which:
+
+${instrumentSourceTable()}
+`;
 }
 
 /** docs/configuration.md */
@@ -136,7 +172,68 @@ SELECT * FROM read_parquet('data/lake/v1/exchange=*/stream=trade/date=*/*.parque
 
 and the same for \`instruments\`, \`open_interest\` and so on.
 
-${DERIVED_VIEWS.map(({ name, meaning, query }) => `## ${name}\n\n${meaning}\n\n\`\`\`sql\nCREATE VIEW ${name} AS\n${query};\n\`\`\`\n`).join("\n")}`;
+${derivedViews()
+  .map(
+    ({ name, meaning, query }) =>
+      `## ${name}\n\n${meaning}\n\n\`\`\`sql\nCREATE VIEW ${name} AS\n${query};\n\`\`\`\n`,
+  )
+  .join("\n")}`;
+}
+
+/** docs/metrics.md */
+export function metricsPage(): string {
+  const rows = METRICS.map(({ name, type, help, labels = [] }) => [
+    `\`${type === "info" ? `${name}_info` : name}\``,
+    type,
+    labels.map((label) => `\`${label}\``).join(", "),
+    help,
+  ]);
+  return `# Metrics for Prometheus
+
+<!-- Generated by \`bun run docs\` from src/status/prometheus.ts. Do not edit. -->
+
+\`GET /metrics\` answers with these where the \`Accept\` header prefers text, as a Prometheus server does by itself. Times are
+seconds, sizes bytes. Symbols are never labels: how fresh each symbol is says \`/streams?verbose\` ([api.md](api.md)).
+
+${table(["metric", "type", "labels", "meaning"], rows)}
+`;
+}
+
+/** docs/logs.md */
+export function logsPage(): string {
+  const groups = Object.entries(EVENT_GROUPS).map(([title, events]) => {
+    const rows = Object.entries<EventDescription>(events).map(([name, { meaning, fields }]) => [
+      `\`${name}\``,
+      meaning,
+      Object.entries(fields)
+        .map(([field, what]) => `\`${field}\`: ${what}`)
+        .join("; "),
+    ]);
+    return `## ${title}\n\n${table(["event", "meaning", "fields"], rows)}\n`;
+  });
+  return `# Logs
+
+<!-- Generated by \`bun run docs\` from src/status/events.ts. Do not edit. -->
+
+One JSON object a line on stdout; nothing is written per message of an exchange. \`--log-format pretty\` (\`log.format\`)
+writes the same for people, in colours on a terminal (not where \`NO_COLOR\` is set). \`--log-level\` (\`log.level\`) is the
+least severe level that is written.
+
+- An event that repeats is written 20 times in ten seconds, for each exchange and level. The next line of it says in
+  \`suppressed\` how many were held back; if none comes, a line \`lines_held_back\` does.
+- A reader of stdout that is slow costs lines, never data: they are counted in \`log_lines_lost\`. A reader that is gone
+  does not end the recording.
+- Secrets are masked: the value of every secret setting, users and passwords in URLs, and the AWS_ variables of
+  credentials are replaced by \`***\` wherever they stand, in the words of a server too.
+
+Every line has:
+
+${table(
+  ["field", "meaning"],
+  Object.entries(OWN_FIELDS).map(([name, what]) => [`\`${name}\``, what]),
+)}
+
+${groups.join("\n")}`;
 }
 
 /** All generated pages by path. */
@@ -144,6 +241,8 @@ export const PAGES: Readonly<Record<string, () => string>> = {
   "docs/schema.md": schemaPage,
   "docs/views.md": viewsPage,
   "docs/configuration.md": configurationPage,
+  "docs/metrics.md": metricsPage,
+  "docs/logs.md": logsPage,
 };
 
 if (import.meta.main) {

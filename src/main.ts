@@ -8,7 +8,10 @@ import { commonFlagsOf } from "./config/flags.ts";
 import { commandHelp, overview, settingsHelp } from "./config/help.ts";
 import { defaultSettings, loadSettings } from "./config/load.ts";
 import { shownText } from "./config/mask.ts";
+import { type Redactor, redactorOf } from "./config/secrets.ts";
 import { didYouMean } from "./config/suggest.ts";
+import { NativeError, wishNativeFolders } from "./lib/native/load.ts";
+import { FULL_VERSION } from "./recorder/version.ts";
 
 /** Exit codes of every command. */
 const EXIT = { done: 0, failed: 1, wrongUse: 2 } as const;
@@ -16,7 +19,7 @@ const EXIT = { done: 0, failed: 1, wrongUse: 2 } as const;
 /** Runs one command line (without the program's own name) and resolves to the exit code. */
 async function main(argv: readonly string[]): Promise<number> {
   const [first, ...rest] = argv[0] === "--" ? argv.slice(1) : argv;
-  if (first === "--version" || first === "-v") return print(`tapedeck ${packageJson.version}`);
+  if (first === "--version" || first === "-v") return print(`tapedeck ${FULL_VERSION}`);
   if (first === undefined) {
     process.stderr.write(`${overviewText()}\n`);
     return EXIT.wrongUse;
@@ -50,7 +53,20 @@ async function run(command: Command, args: readonly string[]): Promise<number> {
   if (!loaded.ok) faults.push(...loaded.faults);
   if (!options.success || !loaded.ok || faults.length > 0) throw new UsageError(faults);
   const { settings, sources } = loaded;
-  return command.run({ positionals: parsed.positionals, options: options.data, settings, sources });
+  wishNativeFolders(settings);
+  try {
+    return await command.run({ positionals: parsed.positionals, options: options.data, settings, sources });
+  } catch (error) {
+    throw withoutSecrets(error, redactorOf(settings));
+  }
+}
+
+/** An error whose words may be shown: a server or a library may have put what it was given into them. */
+function withoutSecrets(error: unknown, redact: Redactor): unknown {
+  if (error instanceof UsageError) return new UsageError(error.faults.map(redact));
+  if (error instanceof Failure) return new Failure(redact(error.message));
+  if (error instanceof NativeError) return new NativeError(redact(error.message));
+  return redact(error instanceof Error ? (error.stack ?? error.message) : String(error));
 }
 
 /** An issue of a command's own flag, named as the user wrote it. */
@@ -99,7 +115,7 @@ function report(error: unknown, argv: readonly string[]): number {
     process.stderr.write(`${lines}See: tapedeck ${command === undefined ? "" : `${command} `}--help\n`);
     return EXIT.wrongUse;
   }
-  if (error instanceof Failure) {
+  if (error instanceof Failure || error instanceof NativeError) {
     process.stderr.write(`tapedeck: ${error.message}\n`);
   } else {
     const text = error instanceof Error ? (error.stack ?? error.message) : String(error);

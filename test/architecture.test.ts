@@ -5,6 +5,9 @@ import { Glob } from "bun";
 const LAYERS = [
   "main.ts",
   "commands",
+  "compaction",
+  "sql",
+  "verify",
   "recorder",
   "status",
   "ingest",

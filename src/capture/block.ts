@@ -1,8 +1,8 @@
 /**
  * Frames in one piece of memory that can be handed from thread to thread.
  *
- * Each frame: receive time (double), number of the exchange in the block's list, connection, length, and one
- * unused (four 32-bit integers), then its bytes, filled up to a multiple of 8.
+ * Each frame: receive time (double), number of the exchange in the block's list, connection, length, and 1 where it is
+ * a mark in JSON instead of a frame (four 32-bit integers), then its bytes, filled up to a multiple of 8.
  */
 
 const HEADER_BYTES = 24;
@@ -18,7 +18,7 @@ export class BlockWriter {
   readonly buffer: ArrayBuffer;
   /** Bytes filled. */
   used = 0;
-  /** Frames in it. */
+  /** Frames in it, and marks. */
   frames = 0;
   /** Names of the exchanges; their index stands at each frame. */
   readonly exchanges: string[] = [];
@@ -34,8 +34,8 @@ export class BlockWriter {
     this.#words = new Int32Array(buffer);
   }
 
-  /** Copies a frame; false when there is no room for it. */
-  add(exchange: string, connection: number, ts: number, frame: Uint8Array): boolean {
+  /** Copies a frame, or a mark; false when there is no room for it. */
+  add(exchange: string, connection: number, ts: number, frame: Uint8Array, isMark = false): boolean {
     const { used } = this;
     const space = spaceOf(frame.length);
     if (used + space > this.#bytes.length) return false;
@@ -46,6 +46,7 @@ export class BlockWriter {
     this.#words[word + 2] = index;
     this.#words[word + 3] = connection;
     this.#words[word + 4] = frame.length;
+    this.#words[word + 5] = Number(isMark);
     this.#bytes.set(frame, used + HEADER_BYTES);
     this.used = used + space;
     this.frames++;
@@ -56,11 +57,11 @@ export class BlockWriter {
 /**
  * Goes through the frames of a block.
  *
- * @param each gets each frame; its bytes are a view of the block
+ * @param each gets each frame and mark; its bytes are a view of the block
  */
 export function readBlock(
   block: { readonly buffer: ArrayBuffer; readonly used: number; readonly exchanges: readonly string[] },
-  each: (exchange: string, connection: number, ts: number, frame: Uint8Array) => void,
+  each: (exchange: string, connection: number, ts: number, frame: Uint8Array, isMark: boolean) => void,
 ): void {
   const { buffer, used, exchanges } = block;
   const numbers = new Float64Array(buffer);
@@ -69,7 +70,7 @@ export function readBlock(
     const word = at / 4;
     const length = words[word + 4];
     const frame = new Uint8Array(buffer, at + HEADER_BYTES, length);
-    each(exchanges[words[word + 2]], words[word + 3], numbers[at / 8], frame);
+    each(exchanges[words[word + 2]], words[word + 3], numbers[at / 8], frame, words[word + 5] === 1);
     at += spaceOf(length);
   }
 }

@@ -1,12 +1,10 @@
-/** Messages of the raw capture. Frames go from ingest worker to writer by a port of their own. */
+/** Messages of the raw capture. Frames go from each ingest worker to the writer by a port of their own. */
 
 /** How captures are written; settings `raw.*`. */
 export interface WriterOptions {
   /** Folder below which the files go: DIR/raw. */
   readonly root: string;
   readonly run: string;
-  /** Number of the ingest worker whose frames these are. */
-  readonly worker: number;
   /** A file is closed at this size, bytes. */
   readonly segmentBytes: number;
   /** A file is closed at this age, ms. */
@@ -35,7 +33,7 @@ export type ToWriter =
       readonly used: number;
       readonly exchanges: readonly string[];
     }
-  /** There will be no more frames. */
+  /** There will be no more frames from this worker. */
   | { readonly type: "end" };
 
 /** From the writer to the ingest worker, by port: a block has been worked off. */
@@ -45,7 +43,12 @@ export interface BlockDone {
 
 /** From the main thread to the writer. */
 export type ToCaptureWorker =
-  | { readonly type: "start"; readonly options: WriterOptions; readonly port: MessagePort }
+  | {
+      readonly type: "start";
+      readonly options: WriterOptions;
+      /** One for each ingest worker, by its number. */
+      readonly ports: readonly MessagePort[];
+    }
   /** Close what is there, whether the end has come or not. */
   | { readonly type: "stop" };
 

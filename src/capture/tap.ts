@@ -1,4 +1,5 @@
 import { BlockWriter, spaceOf } from "./block.ts";
+import { type HandoverMark, MARKS_MAX } from "./mark.ts";
 import type { ToWriter } from "./messages.ts";
 
 /** Size of a block unless a frame needs a larger one, bytes. */
@@ -9,6 +10,8 @@ const BLOCK_AGE = 200;
 const HASTE_MAX = 8;
 /** Blocks kept for use again. */
 const SPARE_MAX = 8;
+/** Connection number of a mark: it says itself of which it is. */
+const NO_CONNECTION = -1;
 
 /** What a tap has counted for one exchange. */
 export interface TapCounts {
@@ -30,6 +33,8 @@ export class RawTap {
   #block: BlockWriter | null = null;
   #onTheirWay = 0;
   #spare: ArrayBuffer[] = [];
+  /** Marks that stand before the next frame that finds room: what comes between is not captured. */
+  #marks: { readonly exchange: string; readonly ts: number; readonly bytes: Uint8Array }[] = [];
   readonly #timer: ReturnType<typeof setInterval>;
   #ended = false;
 
@@ -57,16 +62,34 @@ export class RawTap {
       counts = { captured: 0, notCaptured: 0 };
       this.counts.set(exchange, counts);
     }
-    if (!this.#block?.add(exchange, connection, ts, frame)) {
-      this.flush();
-      this.#block = this.#ended ? null : this.#newBlock(spaceOf(frame.length));
-      if (!this.#block?.add(exchange, connection, ts, frame)) {
-        counts.notCaptured++;
-        return false;
-      }
+    if (!this.#placeMarks() || !this.#place(exchange, connection, ts, frame, false)) {
+      counts.notCaptured++;
+      return false;
     }
     counts.captured++;
     return true;
+  }
+
+  /** Takes note of something that was done between two frames of an exchange. @param ts receive time, µs */
+  mark(exchange: string, ts: number, mark: HandoverMark): void {
+    if (this.#marks.length >= MARKS_MAX) this.#marks.shift();
+    this.#marks.push({ exchange, ts, bytes: new TextEncoder().encode(JSON.stringify(mark)) });
+  }
+
+  #placeMarks(): boolean {
+    while (this.#marks.length > 0) {
+      const [{ exchange, ts, bytes }] = this.#marks;
+      if (!this.#place(exchange, NO_CONNECTION, ts, bytes, true)) return false;
+      this.#marks.shift();
+    }
+    return true;
+  }
+
+  #place(exchange: string, connection: number, ts: number, bytes: Uint8Array, isMark: boolean): boolean {
+    if (this.#block?.add(exchange, connection, ts, bytes, isMark)) return true;
+    this.flush();
+    this.#block = this.#ended ? null : this.#newBlock(spaceOf(bytes.length));
+    return this.#block?.add(exchange, connection, ts, bytes, isMark) ?? false;
   }
 
   #newBlock(atLeast: number): BlockWriter | null {

@@ -19,6 +19,10 @@ export class TappedDecoder implements Decoder {
     return this.#decoder.snapshots;
   }
 
+  get snapshot(): boolean {
+    return this.#decoder.snapshot;
+  }
+
   get reason(): string {
     return this.#decoder.reason;
   }

@@ -25,7 +25,7 @@ process.on("unhandledRejection", fatal);
 
 let end: (() => void) | null = null;
 
-function start(options: WriterOptions, port: MessagePort): void {
+function start(options: WriterOptions, ports: readonly MessagePort[]): void {
   recoverFiles(
     options.root,
     (file) => post({ type: "recovered", file }),
@@ -44,32 +44,39 @@ function start(options: WriterOptions, port: MessagePort): void {
     clearInterval(ticks);
     clearInterval(reports);
     writer.close();
-    port.close();
+    for (const port of ports) port.close();
     post({ type: "stopped", stats: writer.stats() });
     self.onmessage = null;
   };
-  port.onmessage = ({ data }: { readonly data: ToWriter }) => {
-    switch (data.type) {
-      case "opened":
-        writer.opened(data.connection, data.url);
-        return;
-      case "block": {
-        readBlock(data, (exchange, connection, ts, frame) => writer.add(exchange, connection, ts, frame));
-        const done: BlockDone = { buffer: data.buffer };
-        port.postMessage(done, [data.buffer]);
-        return;
+  const going = new Set(ports);
+  for (const [worker, port] of ports.entries()) {
+    port.onmessage = ({ data }: { readonly data: ToWriter }) => {
+      switch (data.type) {
+        case "opened":
+          writer.opened(data.connection, data.url);
+          return;
+        case "block": {
+          readBlock(data, (exchange, connection, ts, frame, isMark) => {
+            if (isMark) writer.mark(worker, exchange, ts, frame);
+            else writer.add({ worker, exchange, connection, ts, frame });
+          });
+          const done: BlockDone = { buffer: data.buffer };
+          port.postMessage(done, [data.buffer]);
+          return;
+        }
+        case "end":
+          going.delete(port);
+          if (going.size === 0) end?.();
+          return;
       }
-      case "end":
-        end?.();
-        return;
-    }
-  };
+    };
+  }
   post({ type: "ready" });
 }
 
 self.onmessage = ({ data }) => {
   try {
-    if (data.type === "start") start(data.options, data.port);
+    if (data.type === "start") start(data.options, data.ports);
     else end?.();
   } catch (error) {
     fatal(error);

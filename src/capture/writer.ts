@@ -1,5 +1,6 @@
 import { dayOf } from "../lib/days.ts";
 import { capturedLine } from "./line.ts";
+import { type HandoverMark, MARKS_MAX, markLine } from "./mark.ts";
 import type { RawFile, WriterCounts, WriterOptions, WriterStats } from "./messages.ts";
 import { placeOf } from "./names.ts";
 import { PackedFile, pack } from "./packed-file.ts";
@@ -23,12 +24,29 @@ export interface WriterEvents {
   failed(error: string): void;
 }
 
-/** One exchange's capture. */
+/** A frame that was received. */
+export interface ReceivedFrame {
+  /** Number of the ingest worker that received it. */
+  readonly worker: number;
+  readonly exchange: string;
+  readonly connection: number;
+  /** Receive time, µs; of one worker it never goes back. */
+  readonly ts: number;
+  /** Not kept: it may be part of memory that is used again. */
+  readonly frame: Uint8Array;
+}
+
+/** What one ingest worker captures of one exchange. */
 interface Lane {
+  readonly worker: number;
   readonly exchange: string;
   readonly counts: WriterCounts;
   /** Lines for the next zstd frame. */
   lines: string[];
+  /** Those of them that are marks. */
+  marks: string[];
+  /** Marks that stand before the next frame: what came between is not written. */
+  marksAhead: string[];
   chars: number;
   /** Receive time of the first of them, µs. */
   first: number;
@@ -46,13 +64,15 @@ interface Lane {
 }
 
 /**
- * Writes captured frames: lines of JSON in zstd frames, in one file per exchange at a time, which ends by
- * size, by age and at the end of the UTC day. What cannot be written is counted.
+ * Writes captured frames: lines of JSON in zstd frames, in one file per exchange and ingest worker at a time, which
+ * ends by size, by age and at the end of the UTC day. So the times within a file never go back, although workers
+ * hand over their frames independently. What cannot be written is counted.
  */
 export class RawWriter {
   readonly #options: WriterOptions;
   readonly #events: WriterEvents;
-  readonly #lanes = new Map<string, Lane>();
+  /** By exchange, then by worker. */
+  readonly #lanes = new Map<string, Lane[]>();
   readonly #urls = new Map<number, string>();
   /** Bytes below the root. */
   #total: number;
@@ -75,9 +95,9 @@ export class RawWriter {
     }
   }
 
-  /** Takes a frame; its bytes are not kept. */
-  add(exchange: string, connection: number, ts: number, frame: Uint8Array): void {
-    const lane = this.#lane(exchange);
+  /** Takes a frame. */
+  add({ worker, exchange, connection, ts, frame }: ReceivedFrame): void {
+    const lane = this.#lane(exchange, worker);
     const day = dayOf(ts);
     if (day !== lane.day) {
       this.#finish(lane);
@@ -91,18 +111,40 @@ export class RawWriter {
     const url = lane.named.has(connection) ? undefined : this.#urls.get(connection);
     lane.named.add(connection);
     const line = capturedLine({ ts, exchange, connection, frame }, url === undefined ? {} : { url });
+    if (lane.marksAhead.length > 0) {
+      lane.lines.push(...lane.marksAhead);
+      lane.marks.push(...lane.marksAhead);
+      lane.marksAhead = [];
+    }
     lane.lines.push(line);
     lane.chars += line.length;
     if (lane.chars >= this.#options.blockBytes) this.#write(lane);
   }
 
-  #lane(exchange: string): Lane {
-    const known = this.#lanes.get(exchange);
-    if (known !== undefined) return known;
+  /** Takes a mark, which is written with the next frame. @param mark JSON of a {@link HandoverMark} */
+  mark(worker: number, exchange: string, ts: number, mark: Uint8Array): void {
+    const lane = this.#lane(exchange, worker);
+    const parsed = JSON.parse(new TextDecoder().decode(mark)) as HandoverMark;
+    lane.marksAhead.push(markLine(ts, exchange, this.#options.run, worker, parsed));
+    if (lane.marksAhead.length > MARKS_MAX) lane.marksAhead.shift();
+  }
+
+  /** Lines were not written: their marks stand before the next frame that is. */
+  #keepMarks(lane: Lane, marks: readonly string[]): void {
+    lane.marksAhead = [...marks, ...lane.marksAhead].slice(-MARKS_MAX);
+  }
+
+  #lane(exchange: string, worker: number): Lane {
+    const known = this.#lanes.get(exchange) ?? [];
+    const found = known.find((lane) => lane.worker === worker);
+    if (found !== undefined) return found;
     const lane: Lane = {
+      worker,
       exchange,
-      counts: { written: 0, full: 0, failed: 0, bytes: 0, files: 0 },
+      counts: noCounts(),
       lines: [],
+      marks: [],
+      marksAhead: [],
       chars: 0,
       first: 0,
       since: 0,
@@ -114,8 +156,12 @@ export class RawWriter {
       syncedAt: 0,
       n: 0,
     };
-    this.#lanes.set(exchange, lane);
+    this.#lanes.set(exchange, [...known, lane]);
     return lane;
+  }
+
+  #allLanes(): Lane[] {
+    return [...this.#lanes.values()].flat();
   }
 
   /** What is due by time: to be called every few hundred ms. @param wall now, µs */
@@ -123,7 +169,7 @@ export class RawWriter {
     const { blockInterval, interval } = this.#options;
     const today = dayOf(wall - DAY_GRACE_US);
     const now = performance.now();
-    for (const lane of this.#lanes.values()) {
+    for (const lane of this.#allLanes()) {
       if (lane.lines.length > 0 && now - lane.since >= blockInterval) this.#write(lane);
       if (lane.file === null) continue;
       if (lane.day < today || now - lane.fileSince >= interval) this.#finish(lane);
@@ -133,16 +179,18 @@ export class RawWriter {
 
   /** Writes what has been gathered as one zstd frame. */
   #write(lane: Lane): void {
-    const { lines, counts } = lane;
+    const { lines, marks, counts } = lane;
     if (lines.length === 0) return;
     lane.lines = [];
+    lane.marks = [];
     lane.chars = 0;
-    const frames = lines.length;
+    const frames = lines.length - marks.length;
     try {
       const bytes = pack(Buffer.from(lines.join("")), this.#options.level);
       if (!this.#hasRoom(bytes.length)) {
         counts.full += frames;
         lane.named.clear();
+        this.#keepMarks(lane, marks);
         return;
       }
       lane.file ??= this.#open(lane);
@@ -154,6 +202,7 @@ export class RawWriter {
     } catch (error) {
       counts.failed += frames;
       lane.named.clear();
+      this.#keepMarks(lane, marks);
       this.#failed(error);
       return;
     }
@@ -161,8 +210,8 @@ export class RawWriter {
   }
 
   #open(lane: Lane): PackedFile {
-    const { root, run, worker } = this.#options;
-    const { exchange, first } = lane;
+    const { root, run } = this.#options;
+    const { worker, exchange, first } = lane;
     const { folder, name } = placeOf(root, { exchange, first, run, worker, n: lane.n });
     const file = new PackedFile(folder, name);
     lane.n++;
@@ -226,11 +275,22 @@ export class RawWriter {
 
   /** What was counted so far. */
   stats(): WriterStats {
-    return Object.fromEntries([...this.#lanes].map(([name, { counts }]) => [name, { ...counts }]));
+    return Object.fromEntries([...this.#lanes].map(([name, lanes]) => [name, sumOf(lanes)]));
   }
 
   /** Writes everything and closes all files. */
   close(): void {
-    for (const lane of this.#lanes.values()) this.#finish(lane);
+    for (const lane of this.#allLanes()) this.#finish(lane);
   }
+}
+
+function noCounts(): WriterCounts {
+  return { written: 0, full: 0, failed: 0, bytes: 0, files: 0 };
+}
+
+function sumOf(lanes: readonly Lane[]): WriterCounts {
+  const sum = noCounts();
+  for (const { counts } of lanes)
+    for (const key of Object.keys(sum) as (keyof WriterCounts)[]) sum[key] += counts[key];
+  return sum;
 }

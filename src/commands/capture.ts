@@ -1,7 +1,6 @@
 import { z } from "zod";
 import { runCapture } from "../recorder/capturer.ts";
-import { createLogger } from "../status/log.ts";
-import { LogSink } from "../status/log-sink.ts";
+import { openLog } from "../status/open-log.ts";
 import { FolderError } from "../storage/folder.ts";
 import { type Command, Failure } from "./command.ts";
 
@@ -18,10 +17,10 @@ export const command: Command = {
   common: ["data", "exchanges", "streams", "symbols", "duration", "log-format", "log-level"],
   options: z.strictObject({}),
   async run({ settings }) {
-    const sink = new LogSink();
+    const { log, flush } = openLog(settings);
     try {
-      const exitCode = await runCapture(settings, createLogger({ ...settings.log, write: sink.write }));
-      await sink.flush();
+      const exitCode = await runCapture(settings, log);
+      await flush();
       // Without waiting for a reader of stdout that may never come back.
       process.exit(exitCode);
     } catch (error) {

@@ -1,9 +1,11 @@
 import { z } from "zod";
+import { type CapturedMark, MARK_DIR, markOf } from "../capture/mark.ts";
 import { EXCHANGE_NAMES } from "../config/exchanges.ts";
 import { Collector } from "../exchanges/decoding/collector.ts";
 import { FRAME } from "../exchanges/decoding/decoder.ts";
 import { SymbolTable } from "../exchanges/decoding/symbols.ts";
 import { exchangeByName } from "../exchanges/exchanges.ts";
+import { CaptureDecoder } from "../ingest/capture-decoder.ts";
 import { lines } from "../lib/lines.ts";
 import { TornError, unpacked } from "../lib/zstd.ts";
 import { type Command, Failure } from "./command.ts";
@@ -11,12 +13,14 @@ import { type Command, Failure } from "./command.ts";
 const base = {
   /** Receive time, µs. */
   ts: z.number().nullish(),
-  dir: z.enum(["in", "out", "rest"]),
+  dir: z.literal("in"),
   connection: z.number().nullish(),
 };
 const captured = z.union([
   z.object({ ...base, raw: z.string() }),
   z.object({ ...base, raw_base64: z.base64() }),
+  // What did not come in: `out`, `rest`, marks and what later versions may write.
+  z.object({ dir: z.string().refine((dir) => dir !== "in") }),
 ]);
 
 /** A frame with what its capture says of it. */
@@ -40,7 +44,8 @@ export const command: Command<Options> = {
   summary: "Decodes frames from stdin to one event per line of JSON.",
   description:
     'Reads one frame a line, either as the exchange sent it or as a capture keeps it ({"ts","dir","raw"} or ' +
-    "raw_base64; only frames that came in are decoded), packed by zstd or not. Times are epoch microseconds, absent values null. Frames that are " +
+    "raw_base64; only frames that came in are decoded, and of two copies of an event during a planned replacement the " +
+    "one that was recorded), packed by zstd or not. Times are epoch microseconds, absent values null. Frames that are " +
     "known but not recorded are passed over in silence; a frame that cannot be decoded is named on stderr with " +
     "its line, and the exit code is 1.",
   flags: [
@@ -60,7 +65,7 @@ export const command: Command<Options> = {
     const symbols = new SymbolTable({ open: true });
     const collector = new Collector(exchange, symbols);
     const counters = { fallback: 0, inexact: 0, oversized: 0 };
-    const decoder = exchange.createDecoder({ symbols, writers: collector.writers, counters });
+    const decoder = new CaptureDecoder({ exchange, symbols, writers: collector.writers, counters });
     let output = "";
     // Waits for the reader, so that a slow one does not let the output grow in memory.
     const flush = async () => {
@@ -75,6 +80,10 @@ export const command: Command<Options> = {
         number++;
         const frame = frameOf(line);
         if (frame === null) continue;
+        if ("handover" in frame) {
+          decoder.mark(frame);
+          continue;
+        }
         const { bytes, ts, connection } = frame;
         if (decoder.decode(bytes, ts, connection) === FRAME.UNDECODABLE) {
           failed++;
@@ -105,8 +114,8 @@ export const command: Command<Options> = {
 
 const CAPTURE_START = new TextEncoder().encode('{"ts":');
 
-/** The frame in a line: the line itself, or what a capture line carries. null = nothing that came in. */
-function frameOf(line: Uint8Array): Frame | null {
+/** The frame in a line: the line itself, or what a capture line carries; or its mark. null = neither. */
+function frameOf(line: Uint8Array): Frame | CapturedMark | null {
   if (line.length === 0) return null;
   const whole = { bytes: line, ts: 0, connection: 0 };
   if (!CAPTURE_START.every((byte, i) => line[i] === byte)) return whole;
@@ -119,7 +128,7 @@ function frameOf(line: Uint8Array): Frame | null {
   const entry = captured.safeParse(parsed);
   if (!entry.success) return whole;
   const { data } = entry;
-  if (data.dir !== "in") return null;
+  if (!("raw" in data) && !("raw_base64" in data)) return data.dir === MARK_DIR ? markOf(parsed) : null;
   const bytes = "raw" in data ? new TextEncoder().encode(data.raw) : Buffer.from(data.raw_base64, "base64");
   return { bytes, ts: data.ts ?? 0, connection: data.connection ?? 0 };
 }

@@ -1,16 +1,18 @@
 import { z } from "zod";
 import type { Settings } from "../config/schema.ts";
+import { redactorOf } from "../config/secrets.ts";
 import { formatDuration } from "../config/units.ts";
 import type { Recorder } from "../recorder/recorder.ts";
 import { runSession } from "../recorder/session.ts";
 import { SIMULATED_NAMES, type SimulatedName } from "../simulator/exchanges.ts";
 import type { FromSimulator, SimulatedEndpoint, ToSimulator } from "../simulator/worker.ts";
 import { createLogger } from "../status/log.ts";
+import { paletteFor } from "../status/palette.ts";
 import { AddressError, type StatusServer } from "../status/server.ts";
 import { queueOf, type Snapshot } from "../status/snapshot.ts";
 import { FolderError } from "../storage/folder.ts";
+import { PreflightError } from "../storage/upload/preflight.ts";
 import { type Command, Failure } from "./command.ts";
-import { summarize } from "./demo-summary.ts";
 
 /** What the demo does differently from `record`, unless it was set: short, and several files to look at. */
 const DEMO_DEFAULTS = { data: "./data-demo", duration: 30_000, interval: 10_000, minGap: 500 } as const;
@@ -68,6 +70,10 @@ export const command: Command<Options> = {
         duration: given.record.duration ?? DEMO_DEFAULTS.duration,
       },
       exchanges: pointedAt(given.exchanges, simulator.endpoints),
+      // Whatever the environment says: what is made up here has no place in a bucket.
+      storage: { ...given.storage, backend: "local", fallback: "none" },
+      // Nor does it wake anybody.
+      notify: { ...given.notify, webhook_url: undefined, telegram_token: undefined },
       flush: {
         ...given.flush,
         interval: isDefault("flush.interval") ? DEMO_DEFAULTS.interval : given.flush.interval,
@@ -79,6 +85,8 @@ export const command: Command<Options> = {
     const log = createLogger({
       format: "pretty",
       level: "warn",
+      redact: redactorOf(settings),
+      palette: paletteFor(process.stdout.isTTY === true),
       write: (line) => live.print(line.trimEnd()),
     });
     let timer: ReturnType<typeof setInterval> | undefined;
@@ -86,7 +94,7 @@ export const command: Command<Options> = {
       live.print(
         `tapedeck demo: simulated ${names.join(", ")} with ${options.instruments} perpetuals each at ` +
           `${options.rate === "max" ? "full speed" : `${options.rate.toLocaleString("en-US")} events/s`}, recorded for ` +
-          `${formatDuration(settings.record.duration ?? 0)} to ${settings.data}\nstatus: ${status.url}/status\n`,
+          `${formatDuration(settings.record.duration ?? 0)} to ${settings.data}\nwatch it: ${status.url}\n`,
       );
       const interval = process.stdout.isTTY ? LIVE_INTERVAL.terminal : LIVE_INTERVAL.plain;
       timer = setInterval(
@@ -110,6 +118,8 @@ export const command: Command<Options> = {
       const sent = await simulator.stop();
       const seconds = (performance.now() - startedAt) / 1000;
       const { user, system } = process.cpuUsage(cpu);
+      // Loads DuckDB, which `--help` need not.
+      const { summarize } = await import("./demo-summary.ts");
       live.print(
         await summarize({
           lake: `${settings.data}/lake`,
@@ -122,7 +132,9 @@ export const command: Command<Options> = {
       );
       return end.exitCode;
     } catch (error) {
-      if (error instanceof FolderError || error instanceof AddressError) throw new Failure(error.message);
+      const known =
+        error instanceof FolderError || error instanceof AddressError || error instanceof PreflightError;
+      if (known) throw new Failure(error.message);
       throw error;
     } finally {
       clearInterval(timer);

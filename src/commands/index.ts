@@ -35,8 +35,32 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: "Decodes frames from stdin to one event per line of JSON.",
     load: async () => (await import("./decode.ts")).command,
   },
+  verify: {
+    summary: "Audits a lake: every file, every number of every ring, every hole.",
+    load: async () => (await import("./verify.ts")).command,
+  },
+  compact: {
+    summary: "Makes few large files of a closed day's many small ones.",
+    load: async () => (await import("./compact.ts")).command,
+  },
+  sql: {
+    summary: "Answers SQL over a lake: a view for each stream, read-only.",
+    load: async () => (await import("./sql.ts")).command,
+  },
+  status: {
+    summary: "Shows what a running recorder is doing.",
+    load: async () => (await import("./status.ts")).command,
+  },
+  healthcheck: {
+    summary: "Tells by its exit code whether a recorder is alive.",
+    load: async () => (await import("./healthcheck.ts")).command,
+  },
   config: {
     summary: "Prints the resolved settings and where they come from.",
     load: async () => (await import("./config.ts")).command,
+  },
+  completions: {
+    summary: "Prints a script that has bash, zsh or fish complete this command line.",
+    load: async () => (await import("./completions.ts")).command,
   },
 };

@@ -2,6 +2,7 @@
 import { accessSync, constants, statSync } from "node:fs";
 import { z } from "zod";
 import { parseDuration } from "../config/units.ts";
+import { SecondCopies } from "../ingest/second-copies.ts";
 import { REPLAY_EXCHANGES, type Replay, type ReplayStats, startReplay } from "../simulator/replay.ts";
 import { untilSignal } from "../simulator/until-signal.ts";
 import { type Command, Failure } from "./command.ts";
@@ -48,7 +49,8 @@ export const command: Command<z.infer<typeof OPTIONS>> = {
   description:
     "Each line of a FILE is a raw frame, or {ts, dir, raw} with ts in µs; it may be packed by zstd, as " +
     "record --raw and capture do. Waits until subscriptions on all " +
-    "routes have been quiet, sends each frame once, in order, to the connection that subscribed its stream, " +
+    "routes have been quiet, sends each frame once, in order, to the connection that subscribed its stream " +
+    "(none of which the recording kept nothing because two connections ran side by side), " +
     "and stays open until Ctrl-C. The instruments list is made from the symbols in the files.",
   positionals: { name: "FILE", min: 1, max: FILES_MAX },
   flags: [
@@ -81,6 +83,7 @@ export const command: Command<z.infer<typeof OPTIONS>> = {
       exchange,
       port,
       quietMs: quiet,
+      copies: new SecondCopies(exchange),
       ...(speed === undefined ? {} : { speed }),
     });
     console.log(
@@ -105,7 +108,8 @@ function done(stats: ReplayStats): string {
   return `replay: done, ${summary(stats)}`;
 }
 
-function summary({ total, sent, notSubscribed, unknown, skippedControls, lost }: ReplayStats): string {
+function summary(stats: ReplayStats): string {
+  const { total, sent, notSubscribed, unknown, skippedControls, copies, partCopies, lost } = stats;
   const unsent = Object.values(notSubscribed).reduce((sum, count) => sum + count, 0);
   const parts = [
     `${total} frames sent on ${Object.keys(sent).length} streams`,
@@ -113,6 +117,8 @@ function summary({ total, sent, notSubscribed, unknown, skippedControls, lost }:
   ];
   if (unknown > 0) parts.push(`${unknown} of them of no known stream`);
   if (skippedControls > 0) parts.push(`${skippedControls} acks skipped`);
+  if (copies > 0) parts.push(`${copies} second copies skipped`);
+  if (partCopies > 0) parts.push(`${partCopies} sent whole although the recording has only a part of each`);
   if (lost > 0) parts.push(`${lost} lost with a connection that closed`);
   return parts.join(", ");
 }

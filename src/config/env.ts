@@ -10,9 +10,20 @@ export const ENV_PREFIX = "TAPEDECK_";
 /** Names under which operators know a setting; `TAPEDECK_*` wins over them. */
 export const OPERATOR_NAMES: Readonly<Record<string, string>> = {
   STORAGE_BACKEND: "storage.backend",
+  STORAGE_FALLBACK: "storage.fallback",
   BUFFER_SIZE: "flush.rows",
   FLUSH_INTERVAL: "flush.interval",
+  ...bucketNames("S3"),
+  ...bucketNames("GCS"),
 };
+
+/** `S3_BUCKET` and the like. */
+function bucketNames(prefix: "S3" | "GCS"): Record<string, string> {
+  const names = ["ENDPOINT", "ACCESS_KEY", "SECRET_KEY", "SESSION_TOKEN", "BUCKET", "PREFIX", "REGION"];
+  return Object.fromEntries(
+    names.map((name) => [`${prefix}_${name}`, `${prefix.toLowerCase()}.${name.toLowerCase()}`]),
+  );
+}
 
 /** The environment variable of a setting: `ring.capacity.mark_price` is `TAPEDECK_RING_CAPACITY_MARK_PRICE`. */
 export function envName(path: string): string {

@@ -3,12 +3,14 @@
  * value of tapedeck.toml, so that one schema checks all sources alike.
  */
 import { z } from "zod";
+import { parseProxyUrl } from "../lib/proxy-url.ts";
+import { readCaFile } from "./ca-file.ts";
 import { shownText } from "./mask.ts";
 import { didYouMean } from "./suggest.ts";
 import { formatDuration, formatSize, parseDuration, parseSize } from "./units.ts";
 
 /** How a resolved value is written and shown. */
-export type Kind = "text" | "url" | "number" | "duration" | "size" | "choice" | "list" | "switch";
+export type Kind = "text" | "url" | "proxy" | "number" | "duration" | "size" | "choice" | "list" | "switch";
 
 /** What is known of a leaf besides its zod type. */
 export interface LeafMeta {
@@ -139,6 +141,45 @@ export function baseUrl(schemes: readonly string[]): ValueType<string> {
     URL.canParse(url) && !/[\s?#]/.test(url) && schemes.some((s) => url.toLowerCase().startsWith(`${s}://`));
   const schema = z.preprocess(trimmed, z.string({ error }).max(2048, { error }).refine(fits, { error }));
   return { kind: "url", allowed, schema: schema.transform((url) => url.replace(/\/+$/, "")) };
+}
+
+/** The whole URL of something on the web, with its query. */
+export function webUrl(): ValueType<string> {
+  const allowed = "a URL that begins with https:// or http://, without #";
+  const error = `must be ${allowed}`;
+  const fits = (url: string): boolean => URL.canParse(url) && /^https?:\/\/[^\s#]+$/i.test(url);
+  const schema = z.preprocess(trimmed, z.string({ error }).max(2048, { error }).refine(fits, { error }));
+  return { kind: "url", allowed, schema };
+}
+
+/** The URL of a proxy, with user and password if it wants them. Shown without them. */
+export function proxyUrl(): ValueType<string> {
+  const allowed =
+    "the URL of a proxy, such as http://user:password@host:port; or https://, socks5:// (names are looked up here) or socks5h:// (by the proxy)";
+  return { kind: "proxy", allowed, schema: checked(parseProxyUrl, allowed) };
+}
+
+/** The path of a PEM file with certificates of authorities; it is read to see that it can be. */
+export function caFile(): ValueType<string> {
+  const allowed = "the path of a PEM file with one certificate or more";
+  return { kind: "text", allowed, schema: checked(readCaFile, allowed) };
+}
+
+/** A text that a reader takes; what it throws becomes part of the fault. */
+function checked(read: (text: string) => unknown, allowed: string): z.ZodType<string, unknown> {
+  const error = `must be ${allowed}`;
+  const schema = z
+    .string({ error })
+    .max(4096, { error })
+    .superRefine((text, context) => {
+      try {
+        read(text);
+      } catch (cause) {
+        const why = cause instanceof Error ? cause.message : String(cause);
+        context.addIssue({ code: "custom", message: `${error}: ${shownText(why)}` });
+      }
+    });
+  return z.preprocess(trimmed, schema);
 }
 
 /** One of a few words. `later` names values that are known but not in this version. */

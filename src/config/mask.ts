@@ -23,6 +23,11 @@ export function maskUrl(text: string): string {
   } catch {
     // Not a URL: whatever stands before the last @ may be a password, so it goes.
   }
+  return maskProxy(text);
+}
+
+/** The URL of a proxy without whatever may be user and password in it, also where it was written wrongly. */
+function maskProxy(text: string): string {
   return text.replace(/^([a-z][a-z0-9+.-]*:\/\/)?.*@/is, `$1${MASK}@`);
 }
 
@@ -30,6 +35,8 @@ export function maskUrl(text: string): string {
 export function maskValue(value: unknown, setting: Maskable): unknown {
   if (setting.secret) return value === undefined || value === "" ? value : MASK;
   if (Array.isArray(value)) return value.map((item) => maskValue(item, setting));
+  // A proxy's URL has no path that may hold an @.
+  if (setting.kind === "proxy" && typeof value === "string") return maskProxy(value);
   // A URL may stand in the wrong place; a path such as /home/me@work must stay as it is.
   const url = typeof value === "string" && (setting.kind === "url" || value.includes("://"));
   return url ? maskUrl(value) : value;

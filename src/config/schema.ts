@@ -10,17 +10,20 @@ import { STREAM_NAMES, type Stream } from "../events/streams.ts";
 import { EXCHANGE_DEFAULTS, EXCHANGE_NAMES, type ExchangeDefaults, type ExchangeName } from "./exchanges.ts";
 import {
   baseUrl,
+  caFile,
   choice,
   duration,
   namesOf,
   onOff,
   optionalSetting,
   powerOfTwo,
+  proxyUrl,
   section,
   setting,
   size,
   text,
   textsOf,
+  webUrl,
   wholeNumber,
 } from "./leaf.ts";
 
@@ -69,6 +72,56 @@ function perExchange<T>(
   return Object.fromEntries(entries) as Record<ExchangeName, T>;
 }
 
+/** Kinds of destinations. */
+export const BACKENDS = ["local", "s3", "gcs"] as const;
+
+/** Kinds of what people are told of. */
+const NEWS = ["state", "gap", "run"] as const;
+
+/** A bucket of S3, or of whatever speaks its protocol. */
+function bucketSection(name: "s3" | "gcs", defaults: { endpoint: string | null; region: string }) {
+  const endpoint = baseUrl(["https", "http"]);
+  const secret = (what: string, without: string) =>
+    optionalSetting(text(/^[\x21-\x7e]{1,4096}$/, "a key without spaces"), {
+      meaning: what,
+      defaultText: without,
+      secret: true,
+    });
+  const usual = name === "s3" ? "the SDK's usual chain: environment, profile, role" : "none";
+  return section({
+    endpoint:
+      defaults.endpoint === null
+        ? optionalSetting(endpoint, {
+            meaning: "Where an S3-compatible store is; buckets are then part of the path.",
+            defaultText: "that of AWS in s3.region",
+          })
+        : setting(endpoint, defaults.endpoint, {
+            meaning: "Where the S3-compatible XML API of GCS is, or another store.",
+          }),
+    access_key: secret(name === "s3" ? "Access key." : "Access id of an HMAC key.", usual),
+    secret_key: secret(name === "s3" ? "Secret of the access key." : "Secret of the HMAC key.", usual),
+    session_token: secret("Session token of temporary credentials.", "none"),
+    bucket: optionalSetting(
+      text(
+        /^[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]$/,
+        "the name of a bucket: 3 to 222 of a-z, 0-9, dot, dash, _",
+      ),
+      { meaning: "Name of the bucket.", defaultText: "none" },
+    ),
+    prefix: setting(
+      text(
+        /^$|^(?!\/)(?!.*\/\/)[A-Za-z0-9!_.*'()=/-]{1,512}$/,
+        "a path such as lake or team/lake, without / in front",
+      ),
+      "",
+      { meaning: "Folder in the bucket that is the lake.", defaultText: "none: the lake is the bucket" },
+    ),
+    region: setting(text(/^[A-Za-z0-9-]{1,64}$/, "the name of a region"), defaults.region, {
+      meaning: "Region of the bucket, which is part of what is signed.",
+    }),
+  });
+}
+
 const sections = z.strictObject({
   instance: setting(
     text(/^[a-z0-9-]{1,32}$/, "1 to 32 of the characters a-z, 0-9 and -"),
@@ -78,8 +131,17 @@ const sections = z.strictObject({
       defaultText: "the host's name",
     },
   ),
+  layout: setting(choice(["flat", "symbol"]), "flat", {
+    meaning:
+      "flat: a file holds the rows of all symbols, sorted by symbol. symbol: each symbol has files of its own, in folders symbol=…; many times as many uploads, see docs/operating.md.",
+  }),
   data: setting(text(/^[^\0]{1,4096}$/, "the path of a folder"), "./data", {
     meaning: "Data folder: lake, journal, outbox, quarantine.",
+  }),
+  cache: optionalSetting(text(/^[^\0]{1,4096}$/, "the path of a folder"), {
+    meaning:
+      "Folder for the native parts that the single executable writes once. Others are tried when it will not do.",
+    defaultText: "tapedeck in the user's cache folder",
   }),
   record: section({
     exchanges: setting(namesOf("exchange", EXCHANGE_NAMES), EXCHANGE_NAMES, {
@@ -118,6 +180,14 @@ const sections = z.strictObject({
           defaults.streamsPerConnection,
           { meaning: `Streams that one connection to ${name} carries.` },
         ),
+        proxy: optionalSetting(proxyUrl(), {
+          meaning: `Proxy for all connections to ${name}, WebSocket and REST. HTTPS_PROXY and NO_PROXY have no say.`,
+          defaultText: "none: connections are direct",
+        }),
+        ca_file: optionalSetting(caFile(), {
+          meaning: `Certificates of authorities that are believed besides the usual ones, for connections to ${name} and its proxy; read at the start.`,
+          defaultText: "none but the usual ones",
+        }),
       }),
     ),
   ),
@@ -140,34 +210,104 @@ const sections = z.strictObject({
     refused_retry: setting(duration("1ms", "1d"), "60s", {
       meaning: "Time after which a subscription that the exchange refused is asked for again.",
     }),
+    /** ms */
+    ping_interval: setting(duration("1ms", "10m"), "20s", {
+      meaning: "Time between two pings where the exchange itself names none.",
+    }),
+    /** ms */
+    pong_timeout: setting(duration("1ms", "10m"), "10s", {
+      meaning: "A connection on which nothing at all came for this long after a ping was due is given up.",
+    }),
+    /** ms */
+    silence: setting(duration("1ms", "15m"), "8s", {
+      meaning:
+        "A connection without data for this long is given up; longer where its own rhythm is slower, up to silence_max.",
+    }),
+    /** ms */
+    silence_max: setting(duration("1ms", "1d"), "15m", {
+      meaning: "The longest silence of a connection or a symbol that is waited for.",
+    }),
+    /** ms */
+    first_data: setting(duration("1ms", "1d"), "9s", {
+      meaning:
+        "A new connection must bring data within this time; doubles with each one that brings nothing.",
+    }),
+    /** ms */
+    first_data_quiet: setting(duration("1ms", "1d"), "5m", {
+      meaning: "The same for connections that carry only trades and liquidations, which may be quiet.",
+    }),
+    /** ms */
+    symbol_silence: setting(duration("1ms", "15m"), "5s", {
+      meaning:
+        "A symbol silent for this long beside living ones is asked for again; longer where its own rhythm is slower.",
+    }),
+    /** ms */
+    lag: setting(duration("1ms", "1h"), "3s", {
+      meaning: "A connection whose data are later than usual by this much, for five seconds, is replaced.",
+    }),
+    /** ms; undefined = as the exchange demands */
+    max_age: optionalSetting(duration("1ms", LONGEST), {
+      meaning: "Age before which a connection is replaced, without a hole.",
+      defaultText: "as the exchange cuts: 24h on binance, none elsewhere",
+    }),
+    /** ms */
+    overlap: setting(duration("1ms", "10m"), "5s", {
+      meaning: "How long the old and the new connection run side by side when one is replaced.",
+    }),
+    /** ms */
+    replace_timeout: setting(duration("1ms", "1h"), "60s", {
+      meaning: "How long a new connection may take to be complete before the old one stays.",
+    }),
   }),
   ring: section({
+    backing: setting(choice(["memory", "file"]), "memory", {
+      meaning:
+        "Where rings are: in memory, or in mapped files, with which kill -9 loses no event that was accepted.",
+    }),
+    folder: optionalSetting(text(/^[^\0]{1,4096}$/, "the path of a folder"), {
+      meaning: "Folder of these files; one in memory, such as /dev/shm, spares the disk.",
+      defaultText: "rings in the data folder",
+    }),
     /** events */
     capacity: section(
       perStream((stream) =>
         setting(powerOfTwo(RING_CAPACITY_MIN, RING_CAPACITY_MAX), RING_CAPACITY[stream], {
-          meaning: `Events that the ring of ${stream} holds before new ones are dropped.`,
+          meaning: `Events of ${stream} that wait before new ones are dropped; exchanges, and ingest workers of each, share it.`,
         }),
       ),
     ),
   }),
   ingest: section({
+    /** threads */
+    workers: setting(wholeNumber(1, 16), 1, {
+      meaning:
+        "Threads that receive and decode. Exchanges are spread over them; an exchange has several when there are more of them than exchanges.",
+    }),
     /** events */
     publish_batch: setting(wholeNumber(1, 4096), 64, {
       meaning: "Events staged before the ring's head is published, even inside one socket read.",
+    }),
+    /** ms */
+    clock_step: setting(duration("1ms", "1h"), "500ms", {
+      meaning: "A step of the system clock of at least this much is written down as a gap.",
     }),
   }),
   drain: section({
     /** ms */
     poll: setting(duration("1ms", "1s"), "5ms", { meaning: "Pause of the drain when all rings are empty." }),
-    /** rows */
-    max_open_rows: setting(wholeNumber(1, ROWS_MAX), 1_000_000, {
+  }),
+  journal: section({
+    fsync: setting(choice(["interval", "always", "off"]), "interval", {
       meaning:
-        "Rows in open and unwritten segments, over all rings together; they also stay below half of duckdb.memory_limit.",
+        "When journals are brought to disk: every journal.fsync_interval, at each append, or only when a segment is sealed.",
     }),
-    /** segments */
-    max_sealed: setting(wholeNumber(1, 10_000), 64, {
-      meaning: "Sealed segments that wait for their file before rows stay in the rings.",
+    /** ms */
+    fsync_interval: setting(duration("10ms", "1h"), "1s", {
+      meaning: "How often journals are brought to disk: what a power loss may cost.",
+    }),
+    /** bytes */
+    max_bytes: setting(size("1MiB", "16TiB"), "8GiB", {
+      meaning: "Journals together; beyond, rows stay in the rings until files have been written.",
     }),
   }),
   flush: section({
@@ -176,7 +316,7 @@ const sections = z.strictObject({
     /** bytes */
     bytes: setting(size("1KiB", "16GiB"), "64MiB", {
       meaning:
-        "A segment is sealed at this size in memory, or at a fifth of duckdb.memory_limit if that is less.",
+        "A segment is sealed when its rows would take this much memory, or a fifth of duckdb.memory_limit if that is less.",
     }),
     /** ms */
     interval: setting(duration("1ms", "1d"), "300s", { meaning: "A segment is sealed at this age." }),
@@ -213,10 +353,46 @@ const sections = z.strictObject({
   duckdb: section({
     /** bytes */
     memory_limit: setting(size("64MiB", "1TiB"), "192MiB", {
-      meaning: "Memory that DuckDB may use for tables and sorting.",
+      meaning:
+        "Memory that DuckDB may use to check files and to write those of datasets; rows of a segment take at most a fifth of it.",
     }),
     /** threads */
-    threads: setting(wholeNumber(1, 256), 2, { meaning: "Threads of DuckDB." }),
+    threads: setting(wholeNumber(1, 256), 1, {
+      meaning:
+        "Threads of DuckDB, which checks files. More than one cost more: those that have nothing to do spin.",
+    }),
+  }),
+  sql: section({
+    /** bytes */
+    memory_limit: setting(size("64MiB", "1TiB"), "1GiB", {
+      meaning: "Memory that DuckDB may use for a query of `tapedeck sql`; beyond, it uses temporary files.",
+    }),
+    /** threads */
+    threads: setting(wholeNumber(1, 256), 4, { meaning: "Threads of DuckDB for a query." }),
+    /** bytes */
+    temp_bytes: setting(size("0B", "16TiB"), "8GiB", {
+      meaning: "Temporary files of a query that needs more than sql.memory_limit.",
+    }),
+    /** bytes */
+    download_bytes: setting(size("64KiB", "16TiB"), "4GiB", {
+      meaning:
+        "What a query may download from buckets, into temporary files; one that needs more is refused.",
+    }),
+    /** requests */
+    downloads: setting(wholeNumber(1, 256), 16, {
+      meaning: "Requests to buckets that a query has under way.",
+    }),
+    /** files */
+    max_files: setting(wholeNumber(1, 1_000_000), 50_000, {
+      meaning: "Files that a query may read; one that needs more is refused.",
+    }),
+    whole_files: setting(onOff(), false, {
+      meaning: "Download files as a whole, instead of the columns and row groups that a query reads.",
+    }),
+    /** ms */
+    timeout: setting(duration("1ms", "1d"), "10m", {
+      meaning: "How long a query may run once its files are at hand.",
+    }),
   }),
   discovery: section({
     /** ms */
@@ -239,7 +415,7 @@ const sections = z.strictObject({
     }),
     /** bytes */
     in_flight: setting(size("1KiB", "1GiB"), "32MiB", {
-      meaning: "Frames on their way from an ingest worker to quarantine; beyond they are only counted.",
+      meaning: "Frames on their way from each ingest worker to quarantine; beyond they are only counted.",
     }),
   }),
   raw: section({
@@ -257,7 +433,7 @@ const sections = z.strictObject({
     }),
     /** bytes */
     in_flight: setting(size("1MiB", "16GiB"), "64MiB", {
-      meaning: "Raw frames on their way from an ingest worker to the disk; beyond they are only counted.",
+      meaning: "Raw frames on their way from each ingest worker to the disk; beyond they are only counted.",
     }),
     /** bytes */
     block_bytes: setting(size("4KiB", "64MiB"), "1MiB", {
@@ -275,7 +451,127 @@ const sections = z.strictObject({
     retry_max: setting(duration("10ms", "1h"), "30s", {
       meaning: "Longest wait before a file that could not be written or published is tried again.",
     }),
-    backend: setting(choice(["local"], ["s3", "gcs"]), "local", { meaning: "Where files are published." }),
+    backend: setting(choice(BACKENDS), "local", { meaning: "Where files are published." }),
+    fallback: setting(choice(["none", ...BACKENDS]), "none", {
+      meaning: "Where files go while storage.backend cannot be reached.",
+    }),
+    preflight: setting(onOff(), true, {
+      meaning: "At the start, write, read and delete a small object at each destination.",
+    }),
+  }),
+  s3: bucketSection("s3", { endpoint: null, region: "us-east-1" }),
+  gcs: bucketSection("gcs", { endpoint: "https://storage.googleapis.com", region: "auto" }),
+  lake: section({
+    /** bytes; 0 = none */
+    disk_floor: setting(size("0B", "1024TiB"), "16MiB", {
+      meaning: "With less free disk space than this nothing is published to a local lake; 0 = no floor.",
+    }),
+    /** ms; undefined = for ever */
+    retention: optionalSetting(duration("1ms", "36500d"), {
+      meaning: "Days of a local lake that ended longer ago than this are deleted.",
+      defaultText: "none: nothing is deleted",
+    }),
+  }),
+  outbox: section({
+    /** bytes; 0 = unbounded */
+    max_bytes: setting(size("0B", "1024TiB"), "64GiB", {
+      meaning:
+        "Files that wait for a destination may take this much; beyond, the state is ERROR. 0 = no bound.",
+    }),
+  }),
+  upload: section({
+    /** files */
+    max_in_flight: setting(wholeNumber(1, 16), 16, {
+      meaning: "Files on their way at once; reached step by step, and less where a destination is slow.",
+    }),
+    /** bytes */
+    max_bytes_in_flight: setting(size("1MiB", "16GiB"), "256MiB", {
+      meaning: "Bytes of the files on their way at once; a file larger than this goes alone.",
+    }),
+    /** bytes */
+    part_size: setting(size("5MiB", "8MB"), "8MB", {
+      meaning: "A file larger than this is uploaded in parts of this size.",
+    }),
+    /** ms */
+    timeout: setting(duration("1ms", "1h"), "60s", {
+      meaning: "How long the upload of one file or part may take.",
+    }),
+    /** ms */
+    connect_timeout: setting(duration("1ms", "10m"), "5s", {
+      meaning: "How long a connection to a bucket may take to be made.",
+    }),
+    /** ms */
+    request_timeout: setting(duration("1ms", "10m"), "10s", {
+      meaning: "How long a request without content, such as HEAD or DELETE, may take.",
+    }),
+    /** ms */
+    retry_min: setting(duration("1ms", "1h"), "500ms", {
+      meaning:
+        "Back-off before a file is sent again; doubles until storage.retry_max, with full jitter, for each file alone.",
+    }),
+    breaker_failures: setting(wholeNumber(1, 1000), 5, {
+      meaning:
+        "A destination that fails this often in a row is left alone for a while; a fallback takes over.",
+    }),
+    /** ms */
+    breaker_pause: setting(duration("1ms", "1h"), "5s", {
+      meaning: "How long it is left alone before one file tries it again; doubles until breaker_pause_max.",
+    }),
+    /** ms */
+    breaker_pause_max: setting(duration("1ms", "1h"), "60s", {
+      meaning: "Longest time that a destination is left alone.",
+    }),
+  }),
+  destinations: section({
+    reconcile: setting(choice(["remove", "report"]), "remove", {
+      meaning: "What becomes of the fallback's copy of a file that turns out to stand in both destinations.",
+    }),
+    /** ms */
+    recheck: setting(duration("1ms", "1d"), "1m", {
+      meaning:
+        "Time after which a destination is asked whether an upload of unknown outcome has arrived after all; then after 4 and 16 times this.",
+    }),
+    /** ms */
+    manifest_interval: setting(duration("1ms", "1d"), "5m", {
+      meaning: "How often the day's manifest in a bucket is brought up to date.",
+    }),
+  }),
+  verify: section({
+    /** ms */
+    grace: setting(duration("1ms", LONGEST), "1h", {
+      meaning:
+        "What is younger than this may still be on its way: verify waits for it before it calls a segment, or the row of gaps of a hole, missing.",
+    }),
+    max_faults: setting(wholeNumber(1, 1_000_000), 10_000, {
+      meaning: "Faults that verify names; beyond, they are only counted.",
+    }),
+    parallel: setting(wholeNumber(1, 64), 4, {
+      meaning: "Files whose rows verify reads, or fetches from a bucket, at once.",
+    }),
+  }),
+  compaction: section({
+    /** rows */
+    rows: setting(wholeNumber(2, ROWS_MAX), 5_000_000, {
+      meaning: "Rows that a compacted file has at most; a single larger file is left as it is.",
+    }),
+    /** bytes */
+    bytes: setting(size("1KiB", "64GiB"), "256MiB", {
+      meaning:
+        "Size of the files that become one, together; about as much is needed on the disk, for a bucket twice.",
+    }),
+    /** ms */
+    grace: setting(duration("1ms", LONGEST), "1h", {
+      meaning: "A day may be compacted this long after its end.",
+    }),
+    /** bytes */
+    spill: setting(size("1MiB", "1TiB"), "20GiB", {
+      meaning: "Disk that sorting may use beyond duckdb.memory_limit, in the data folder.",
+    }),
+    /** ms */
+    lock_ttl: setting(duration("1ms", "1d"), "10m", {
+      meaning:
+        "A compaction's lock in a bucket is renewed four times in this; one that was not is taken for dead.",
+    }),
   }),
   stop: section({
     /** ms */
@@ -288,6 +584,32 @@ const sections = z.strictObject({
       meaning: "Address that the status API binds to.",
     }),
     port: setting(wholeNumber(0, 65_535), 9100, { meaning: "Port of the status API; 0 = any free one." }),
+    /** ms */
+    refresh: setting(duration("0ms", "10s"), "100ms", {
+      meaning: "An answer of the status API is at most this old: however many ask, it is made this often.",
+    }),
+    max_connections: setting(wholeNumber(1, 10_000), 256, {
+      meaning: "Connections to the status API at once; more are closed.",
+    }),
+    /** a second */
+    max_requests: setting(wholeNumber(1, 1_000_000), 200, {
+      meaning: "Requests that the status API answers in a second; more wait their turn.",
+    }),
+    max_streams: setting(wholeNumber(0, 10_000), 32, {
+      meaning: "Clients of the status API that may listen to live events at once.",
+    }),
+    /** bytes */
+    max_header: setting(size("1KiB", "64KiB"), "8KiB", {
+      meaning: "Size of a request's headers that the status API takes.",
+    }),
+    /** ms */
+    header_timeout: setting(duration("10ms", "10m"), "5s", {
+      meaning: "How long a request to the status API may take to arrive, however it drips.",
+    }),
+    /** ms */
+    idle_timeout: setting(duration("10ms", "10m"), "30s", {
+      meaning: "A connection to the status API on which nothing moves for this long is closed.",
+    }),
   }),
   silence: section({
     /** ms */
@@ -296,10 +618,60 @@ const sections = z.strictObject({
         "An interval without events of mark_price, funding or open_interest longer than this counts as silence.",
     }),
   }),
+  notify: section({
+    webhook_url: optionalSetting(webUrl(), {
+      meaning: "Where messages to people are POSTed as JSON; a secret, since such URLs hold tokens.",
+      defaultText: "none",
+      secret: true,
+    }),
+    telegram_token: optionalSetting(
+      text(/^\d{1,20}:[A-Za-z0-9_-]{8,128}$/, "the token of a bot, such as 123456:ABC…"),
+      { meaning: "Token of the Telegram bot that sends messages.", defaultText: "none", secret: true },
+    ),
+    telegram_chat: optionalSetting(
+      text(/^(-?\d{1,20}|@[A-Za-z]\w{3,63})$/, "the id of a chat, such as -1001234567890, or @channel"),
+      { meaning: "Telegram chat that gets them.", defaultText: "none" },
+    ),
+    telegram_url: setting(baseUrl(["https", "http"]), "https://api.telegram.org", {
+      meaning: "Where Telegram's Bot API is.",
+    }),
+    events: setting(namesOf("kind of message", NEWS), NEWS, {
+      meaning: "What is told: changes of state, gaps (not the planned ones), starts and ends of runs.",
+      defaultText: "all",
+    }),
+    /** ms */
+    interval: setting(duration("0ms", "1d"), "60s", {
+      meaning: "Shortest time between two messages; what happens meanwhile goes out together.",
+    }),
+    /** ms */
+    gather: setting(duration("0ms", "1h"), "2s", {
+      meaning: "What happens within this time goes out together.",
+    }),
+    /** lines */
+    max_lines: setting(wholeNumber(1, 100), 20, {
+      meaning: "Lines of a message; what is older is only counted. Also bounds what waits.",
+    }),
+    /** ms */
+    timeout: setting(duration("10ms", "10m"), "10s", { meaning: "How long a request may take." }),
+    /** ms */
+    retry_min: setting(duration("1ms", "1h"), "1s", {
+      meaning: "Back-off before a message is sent again; doubles until retry_max, with full jitter.",
+    }),
+    /** ms */
+    retry_max: setting(duration("1ms", "1d"), "5m", { meaning: "Longest back-off before it is sent again." }),
+    /** ms */
+    stop_timeout: setting(duration("0ms", "1m"), "3s", {
+      meaning: "How long the end of the program waits for the last message.",
+    }),
+  }),
   log: section({
     format: setting(choice(["json", "pretty"]), "json", { meaning: "Form of the log." }),
     level: setting(choice(["debug", "info", "warn", "error"]), "info", {
       meaning: "The least severe log line that is written.",
+    }),
+    /** ms */
+    heartbeat: setting(duration("10ms", "1h"), "30s", {
+      meaning: "How often a line says that the recorder lives, and how it is.",
     }),
   }),
 });
@@ -307,12 +679,14 @@ const sections = z.strictObject({
 /** Pairs of settings of which the first must not be above the second. */
 const NOT_ABOVE: readonly (readonly [string, string])[] = [
   ["connection.backoff_min", "connection.backoff_max"],
-  ["flush.rows", "drain.max_open_rows"],
+  ["connection.silence", "connection.silence_max"],
+  ["connection.first_data", "connection.silence_max"],
+  ["connection.first_data_quiet", "connection.silence_max"],
+  ["connection.symbol_silence", "connection.silence_max"],
+  ["upload.breaker_pause", "upload.breaker_pause_max"],
+  ["notify.retry_min", "notify.retry_max"],
   ["flush.bytes", "duckdb.memory_limit"],
-  ...STREAM_NAMES.flatMap((stream) => [
-    [`flush.streams.${stream}.rows`, "drain.max_open_rows"] as const,
-    [`flush.streams.${stream}.bytes`, "duckdb.memory_limit"] as const,
-  ]),
+  ...STREAM_NAMES.map((stream) => [`flush.streams.${stream}.bytes`, "duckdb.memory_limit"] as const),
 ];
 
 /** The value at a dotted path; undefined where there is none. */
@@ -325,8 +699,39 @@ export function valueAt(tree: unknown, path: string): unknown {
   return value;
 }
 
-/** All settings with defaults, bounds and cross-checks; reads what a user wrote, gives {@link Settings}. */
-export const settingsSchema = NOT_ABOVE.reduce(
+/** Settings of buckets that have to be there, or not, given the others: where, what is wrong. */
+const BUCKET_RULES: readonly {
+  readonly path: string;
+  readonly error: string;
+  /** @param uses whether it is the backend or the fallback */
+  readonly wrong: (bucket: Record<string, unknown>, uses: boolean) => boolean;
+}[] = (["s3", "gcs"] as const).flatMap((name) => {
+  const used = `must be set, since storage.backend or storage.fallback is ${name}`;
+  const missing = (value: unknown) => value === undefined;
+  const half = "must be set, since the other half of the key is";
+  return [
+    { path: `${name}.bucket`, error: used, wrong: ({ bucket }, uses) => uses && missing(bucket) },
+    {
+      path: `${name}.access_key`,
+      error: name === "gcs" ? `${used} (HMAC keys: docs/providers.md)` : half,
+      wrong: ({ access_key, secret_key }, uses) =>
+        missing(access_key) && (!missing(secret_key) || (name === "gcs" && uses)),
+    },
+    {
+      path: `${name}.secret_key`,
+      error: name === "gcs" ? `${used} (HMAC keys: docs/providers.md)` : half,
+      wrong: ({ access_key, secret_key }, uses) =>
+        missing(secret_key) && (!missing(access_key) || (name === "gcs" && uses)),
+    },
+    {
+      path: `${name}.session_token`,
+      error: `is of no use without ${name}.access_key and ${name}.secret_key`,
+      wrong: ({ access_key, session_token }) => !missing(session_token) && missing(access_key),
+    },
+  ];
+});
+
+const bounded = NOT_ABOVE.reduce(
   (schema, [low, high]) =>
     schema.refine(
       (tree) => {
@@ -343,6 +748,42 @@ export const settingsSchema = NOT_ABOVE.reduce(
       },
     ),
   sections,
+);
+
+const withBuckets = BUCKET_RULES.reduce(
+  (schema, { path, error, wrong }) =>
+    schema.refine(
+      (tree) => {
+        const [name = ""] = path.split(".");
+        const bucket = valueAt(tree, name);
+        if (typeof bucket !== "object" || bucket === null) return true;
+        const backends = [valueAt(tree, "storage.backend"), valueAt(tree, "storage.fallback")];
+        return !wrong(bucket as Record<string, unknown>, backends.includes(name));
+      },
+      { path: path.split("."), when: () => true, error },
+    ),
+  bounded,
+).refine((tree) => valueAt(tree, "storage.backend") !== valueAt(tree, "storage.fallback"), {
+  path: ["storage", "fallback"],
+  when: () => true,
+  error:
+    "must be another one than storage.backend; two stores of one kind: one goes under the name of the other",
+});
+
+/** All settings with defaults, bounds and cross-checks; reads what a user wrote, gives {@link Settings}. */
+export const settingsSchema = (
+  [
+    ["telegram_token", "telegram_chat"],
+    ["telegram_chat", "telegram_token"],
+  ] as const
+).reduce(
+  (schema, [missing, given]) =>
+    schema.refine(
+      (tree) =>
+        valueAt(tree, `notify.${given}`) === undefined || valueAt(tree, `notify.${missing}`) !== undefined,
+      { path: ["notify", missing], when: () => true, error: `must be set, since notify.${given} is` },
+    ),
+  withBuckets,
 );
 
 /** The resolved settings. Durations in ms, sizes in bytes. */

@@ -25,6 +25,11 @@ export interface Column {
   readonly unit?: string;
   /** For a VARCHAR with a closed set of values: they travel through the ring as 1, 2, … */
   readonly values?: readonly string[];
+  /**
+   * Not said by the exchange, but told by us from the place of a frame on its connection: two copies of one event, on
+   * two connections, may differ in it.
+   */
+  readonly ours?: true;
 }
 
 /**

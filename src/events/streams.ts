@@ -1,7 +1,7 @@
 /**
  * THE table of schema v1: every stream and dataset with its columns.
  *
- * Ring layout, row slots of the decoders, the DuckDB table, the COPY projection, `decode` output and
+ * Ring layout, row slots of the decoders, the columns of Parquet files, `decode` output and
  * docs/schema.md all derive from it. It is frozen at the first release: a later change is a v2 beside
  * it, never an edit inside it.
  */
@@ -110,7 +110,7 @@ export const STREAMS = {
     amount("amount", "Order size."),
     price("average_price", "Average fill price."),
     amount("filled_amount", "Filled amount."),
-    flag("is_history", "Sent as history at subscription."),
+    { ...flag("is_history", "Sent as history at subscription."), ours: true },
   ],
 } as const satisfies Record<string, readonly Column[]>;
 
@@ -151,6 +151,11 @@ export const DATASETS = {
     { name: "subscriptions", type: "INTEGER", meaning: "Subscriptions it carried." } as Column,
     WRITTEN,
     RUN,
+    {
+      name: "connection",
+      type: "INTEGER",
+      meaning: "Its number within the run: (run, connection) joins it with the rows it brought.",
+    } as Column,
   ],
   instruments: [
     text("symbol", "Unified symbol."),

@@ -2,12 +2,14 @@
  * Bybit v5, public market data of linear contracts (USDT perpetuals): one route, one topic per instrument
  * and kind. One bad topic fails the whole request that it stands in.
  */
+import { z } from "zod";
 import type { Stream } from "../events/streams.ts";
 import { BybitDecoder } from "./bybit/decoder.ts";
-import { fetchBybitInstruments, normalizeSymbol } from "./bybit/instruments.ts";
-import { bybitSources } from "./bybit/sources.ts";
+import { fetchBybitInstruments, normalizeSymbol, perpetualOf } from "./bybit/instruments.ts";
+import { bybitInstrumentSources, bybitSources } from "./bybit/sources.ts";
 import { type Fields, isObject, parseFrame } from "./decoding/json.ts";
 import type { Answer, Exchange, Subscription } from "./exchange.ts";
+import { serverTime } from "./server-time.ts";
 
 /** Linear contracts: USDT and USDC perpetuals, USDT futures. */
 const LINEAR = "/v5/public/linear";
@@ -22,36 +24,67 @@ const TOPICS: Readonly<Record<Stream, string>> = {
   liquidation: "allLiquidation.",
 };
 
+/**
+ * `{"retCode":0,…,"result":{"timeSecond":"1688639403","timeNano":"1688639403423213947"},…}`; whole milliseconds and the
+ * rest are read apart: a double does not hold so many nanoseconds, and a whole millisecond would come out beside itself.
+ */
+const TIME = z
+  .looseObject({ result: z.looseObject({ timeNano: z.string().regex(/^\d{19}$/) }) })
+  .transform(({ result: { timeNano } }) => Number(timeNano.slice(0, -6)) + Number(timeNano.slice(-6)) / 1e6);
+
 /** See {@link Exchange}. */
 export const bybit: Exchange = {
   name: "bybit",
   streams: ["bbo", "trade", "mark_price", "funding", "open_interest", "liquidation"],
+  // They begin with a snapshot.
+  promptStreams: ["bbo", "mark_price"],
   limits: {
     // No limit is documented for linear; hundreds work.
     channelsPerMessage: 100,
     // No limit is documented; a thousand channels take a second or two.
     messagesPerSecond: 10,
+    messagesPerHour: null,
     // 500 connections in five minutes are allowed.
     connectsPerSecond: 4,
+    connectsPerFiveMinutes: 500,
     // "args" of one connection together.
     charactersPerConnection: 21_000,
     failsWhole: true,
+    lifetime: null,
   },
   // Bybit sends no pings and cuts a connection on which nothing comes for about ten minutes.
   keepalive: { interval: 20_000, message: '{"op":"ping"}' },
+  // "access too frequent": the address had more than 600 requests in 5 s, and is let in again after ten minutes.
+  restWaits: { 403: 600_000 },
   sources: bybitSources,
+  instrumentSources: bybitInstrumentSources,
+  openInterestSides: 2,
+  // Of the endpoint and category `inverse`, which are not recorded; `decode` reads their frames.
+  inverseContractTypes: ["InversePerpetual", "InverseFutures"],
 
   normalizeSymbol,
 
+  instrumentOf: perpetualOf,
+
   fetchInstruments: fetchBybitInstruments,
+
+  fetchServerTime: serverTime("/v5/market/time", TIME),
 
   companions: () => [],
 
   subscriptions(streams, instruments) {
-    const heads = new Set(streams.map((stream) => TOPICS[stream]));
-    return [...heads].flatMap((head) =>
-      instruments.map((instrument): Subscription => ({ route: LINEAR, channel: head + instrument })),
-    );
+    const heads = [...new Set(streams.map((stream) => TOPICS[stream]))];
+    return heads.flatMap((head) => {
+      const brings = streams.filter((stream) => TOPICS[stream] === head);
+      return instruments.map(
+        ({ instrument }): Subscription => ({
+          route: LINEAR,
+          channel: head + instrument,
+          streams: brings,
+          instrument,
+        }),
+      );
+    });
   },
 
   /** Tickers: a snapshot, then changes. The level-1 book is pushed whole each time. */

@@ -1,20 +1,95 @@
-/** Spaces out the attempts to connect to one exchange, first ones and retries alike. */
+/** Span over which exchanges count attempts beside those of a second, ms. */
+const ATTEMPTS_SPAN = 300_000;
+/** Tries to take the lock before its holder is believed to be gone: it is held for less than a microsecond. */
+const SPINS_MAX = 1_000_000;
+
+/** What an exchange allows of attempts to connect. */
+export interface AttemptLimits {
+  readonly connectsPerSecond: number;
+  /** In any five minutes; null = nothing is said of that. */
+  readonly connectsPerFiveMinutes: number | null;
+}
+
+/** Places of {@link AttemptLimits} that have to be remembered. */
+const placesOf = ({ connectsPerFiveMinutes }: AttemptLimits): number => connectsPerFiveMinutes ?? 0;
+
+/** Numbers before the places: until when no attempt is wanted, and the next free place. */
+const HELD = 0;
+const FREE = 1;
+const PLACES = 2;
+/** Whole numbers at the front: the lock, and which place is the oldest. */
+const LOCK = 0;
+const OLDEST = 1;
+const FRONT_BYTES = 8;
+
+/** Memory of the gates to one exchange: those of all workers are one when they have it in common. */
+export function createGateMemory(limits: AttemptLimits): SharedArrayBuffer {
+  const memory = new SharedArrayBuffer(FRONT_BYTES + 8 * (PLACES + placesOf(limits)));
+  new Float64Array(memory, FRONT_BYTES).fill(Number.NEGATIVE_INFINITY);
+  return memory;
+}
+
+/**
+ * Spaces out the attempts to connect to one exchange, first ones and retries alike, of all workers: the exchange
+ * counts them by address.
+ */
 export class ConnectGate {
   readonly #spacing: number;
   readonly #now: () => number;
-  #free = Number.NEGATIVE_INFINITY;
+  readonly #control: Int32Array;
+  readonly #times: Float64Array;
+  readonly #places: number;
 
-  /** @param perSecond attempts the exchange allows in a second */
-  constructor(perSecond: number, now: () => number = () => performance.now()) {
-    this.#spacing = 1000 / perSecond;
+  /**
+   * @param memory see {@link createGateMemory}
+   * @param now ms, of a clock that all gates with this memory agree on
+   */
+  constructor(
+    limits: AttemptLimits,
+    memory: SharedArrayBuffer = createGateMemory(limits),
+    now: () => number = () => performance.timeOrigin + performance.now(),
+  ) {
+    this.#spacing = 1000 / limits.connectsPerSecond;
+    this.#places = placesOf(limits);
+    this.#control = new Int32Array(memory, 0, FRONT_BYTES / 4);
+    this.#times = new Float64Array(memory, FRONT_BYTES);
     this.#now = now;
   }
 
-  /** Takes the next free place; the ms to wait for it. */
+  /** Takes the next free place; the ms to wait for it. When it has come, ask {@link isHeld}. */
   take(): number {
-    const now = this.#now();
-    const at = Math.max(now, this.#free);
-    this.#free = at + this.#spacing;
-    return at - now;
+    return this.#locked(() => {
+      const now = this.#now();
+      const oldest = PLACES + this.#control[OLDEST];
+      let at = Math.max(now, this.#times[HELD], this.#times[FREE]);
+      if (this.#places > 0) {
+        at = Math.max(at, this.#times[oldest] + ATTEMPTS_SPAN);
+        this.#times[oldest] = at;
+        this.#control[OLDEST] = (this.#control[OLDEST] + 1) % this.#places;
+      }
+      this.#times[FREE] = at + this.#spacing;
+      return at - now;
+    });
+  }
+
+  /** The exchange asked to be left alone for so many ms: whoever waits for a place has to take another one. */
+  hold(ms: number): void {
+    this.#locked(() => {
+      this.#times[HELD] = Math.max(this.#times[HELD], this.#now() + ms);
+    });
+  }
+
+  /** Whether the exchange wants no attempt now. */
+  get isHeld(): boolean {
+    return this.#now() < this.#times[HELD];
+  }
+
+  #locked<T>(act: () => T): T {
+    for (let i = 0; i < SPINS_MAX && Atomics.compareExchange(this.#control, LOCK, 0, 1) !== 0; i++);
+    try {
+      return act();
+    } finally {
+      Atomics.store(this.#control, LOCK, 0);
+    }
   }
 }

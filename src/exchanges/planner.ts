@@ -62,6 +62,27 @@ export function planChanges(
   return { updates, open };
 }
 
+/**
+ * Splits the channels of a connection that carries more than it can into two of about the same rate.
+ *
+ * @param rateOf how much a channel brings, in any unit
+ * @returns two parts, neither empty, for two channels or more
+ */
+export function splitByRate(channels: readonly string[], rateOf: (channel: string) => number): string[][] {
+  const rated = channels.map((channel) => ({ channel, rate: rateOf(channel) }));
+  rated.sort((a, b) => b.rate - a.rate);
+  const a = { rate: 0, channels: [] as string[] };
+  const b = { rate: 0, channels: [] as string[] };
+  for (const { channel, rate } of rated) {
+    const fewer = a.channels.length <= b.channels.length ? a : b;
+    // Where rates are equal, as when none is known, the numbers of channels decide.
+    const lighter = a.rate === b.rate ? fewer : a.rate < b.rate ? a : b;
+    lighter.rate += rate;
+    lighter.channels.push(channel);
+  }
+  return [a.channels, b.channels];
+}
+
 /** Counts what still fits on a connection. */
 class Room {
   #channels = 0;

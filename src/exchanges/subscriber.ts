@@ -3,6 +3,14 @@ import type { Answer, Exchange } from "./exchange.ts";
 /** Times a channel is asked for before it counts as refused. */
 const ASKED_MAX = 5;
 
+/** Of a refusal so much is handed on: characters of its words, channels, and characters of each one's name. */
+const WORDS_MAX = 1000;
+const NAMES_MAX = 1000;
+const NAME_MAX = 100;
+
+/** Span of {@link file://./exchange.ts Limits.messagesPerHour}, ms. */
+const HOUR = 3_600_000;
+
 /** A message that was sent, or waits to be. */
 interface Request {
   readonly channels: Set<string>;
@@ -23,6 +31,7 @@ export class Subscriber {
   readonly #asked: ((channels: ReadonlySet<string>) => void) | undefined;
   readonly #refusedRetry: number;
   readonly #onRefused: (channels: readonly string[], error: string) => void;
+  readonly #onAccepted: ((channels: readonly string[]) => void) | undefined;
   /** Messages without a full answer yet, by number. */
   readonly #waiting = new Map<number, Request & { readonly deadline: number }>();
   #queue: Request[] = [];
@@ -32,6 +41,8 @@ export class Subscriber {
   readonly #turnedDown = new Set<string>();
   #retry: ReturnType<typeof setTimeout> | null = null;
   #nextId = 1;
+  /** When messages of the last hour were sent, ms, oldest first; no more than the exchange allows in one. */
+  readonly #sentAt: number[] = [];
   #timer: ReturnType<typeof setInterval> | null = null;
   #running = false;
 
@@ -45,6 +56,8 @@ export class Subscriber {
     send(message: string): void;
     /** Channels that a message has just asked for. */
     asked?(channels: ReadonlySet<string>): void;
+    /** Channels that the exchange has acknowledged: what they bring is complete from now on. */
+    accepted?(channels: readonly string[]): void;
     refused(channels: readonly string[], error: string): void;
   }) {
     this.#exchange = options.exchange;
@@ -54,6 +67,7 @@ export class Subscriber {
     this.#asked = options.asked;
     this.#refusedRetry = options.refusedRetry;
     this.#onRefused = options.refused;
+    this.#onAccepted = options.accepted;
   }
 
   /** Channels it looks after. */
@@ -61,9 +75,17 @@ export class Subscriber {
     return this.#channels;
   }
 
+  /** Whether every channel has been answered: none waits to be asked for or for its answer. */
+  get settled(): boolean {
+    const pending = (request: Request) => request.channels.size > 0;
+    return this.#running && !this.#queue.some(pending) && ![...this.#waiting.values()].some(pending);
+  }
+
   /** Begins anew, on a fresh socket. */
   start(): void {
     this.stop();
+    // A budget of a socket, which is another one now.
+    this.#sentAt.length = 0;
     this.#running = true;
     this.#enqueue([...this.#channels], 0);
     this.#run();
@@ -95,6 +117,17 @@ export class Subscriber {
     this.#run();
   }
 
+  /** Gives channels up and takes them up again: for those that have fallen silent. */
+  renew(channels: readonly string[]): void {
+    if (!this.#running) return;
+    const renewed = channels.filter((channel) => this.#channels.has(channel));
+    for (const request of [...this.#queue, ...this.#waiting.values()])
+      for (const channel of renewed) request.channels.delete(channel);
+    this.#leaving.push(...renewed);
+    this.#enqueue(renewed, 0);
+    this.#run();
+  }
+
   #enqueue(channels: readonly string[], asked: number): void {
     const { channelsPerMessage } = this.#exchange.limits;
     for (let at = 0; at < channels.length; at += channelsPerMessage) {
@@ -119,8 +152,11 @@ export class Subscriber {
       if (request.asked < ASKED_MAX) this.#enqueue(missing, request.asked);
       else this.#refused(missing, `no answer after ${ASKED_MAX} attempts`);
     }
+    // What is still to be sent waits for its place in the hour; this timer asks again.
+    if ((this.#leaving.length > 0 || this.#queue.length > 0) && this.#isSpent(now)) return;
     if (this.#leaving.length > 0) {
       const leaving = this.#leaving.splice(0, this.#exchange.limits.channelsPerMessage);
+      this.#note(now);
       this.#send(this.#exchange.unsubscribeMessage(leaving, this.#nextId++));
       return;
     }
@@ -130,6 +166,7 @@ export class Subscriber {
       const id = this.#nextId++;
       const { channels, asked } = next;
       this.#waiting.set(id, { channels, asked: asked + 1, deadline: now + this.#ackTimeout });
+      this.#note(now);
       this.#send(this.#exchange.subscribeMessage([...channels], id));
       this.#asked?.(channels);
     } else if (this.#waiting.size === 0 && this.#timer !== null) {
@@ -138,13 +175,37 @@ export class Subscriber {
     }
   }
 
+  /** Whether too few of the exchange's messages of an hour are left on this connection for what is next. */
+  #isSpent(now: number): boolean {
+    const most = this.#exchange.limits.messagesPerHour;
+    if (most === null) return false;
+    const lastTooMany = this.#sentAt[this.#sentAt.length - 1 - most + Math.min(most, this.#together())];
+    return lastTooMany !== undefined && now - lastTooMany < HOUR;
+  }
+
+  /** Messages of which the first must not be sent without the others: what is given up for a moment is to come back. */
+  #together(): number {
+    if (!this.#leaving.some((channel) => this.#channels.has(channel))) return 1;
+    const goodbyes = Math.ceil(this.#leaving.length / this.#exchange.limits.channelsPerMessage);
+    return goodbyes + this.#queue.filter(({ channels }) => channels.size > 0).length;
+  }
+
+  #note(now: number): void {
+    const most = this.#exchange.limits.messagesPerHour;
+    if (most === null) return;
+    this.#sentAt.push(now);
+    if (this.#sentAt.length > most) this.#sentAt.shift();
+  }
+
   /** Takes the exchange's answer to one of the messages. */
   answered({ id, channels, error, standing = [] }: Answer): void {
     const found = this.#find(id, [...channels, ...standing]);
     if (error === null) {
       if (found === null) return;
-      for (const channel of channels) found.request.channels.delete(channel);
-      if (channels.length === 0 || found.request.channels.size === 0) this.#waiting.delete(found.id);
+      const accepted = channels.length === 0 ? [...found.request.channels] : channels;
+      for (const channel of accepted) found.request.channels.delete(channel);
+      if (found.request.channels.size === 0) this.#waiting.delete(found.id);
+      this.#onAccepted?.(accepted);
       return;
     }
     if (found === null) {
@@ -152,6 +213,7 @@ export class Subscriber {
       return;
     }
     const { request } = found;
+    if (standing.length > 0) this.#onAccepted?.(standing);
     // Only channels that were asked for: others would have the same message sent for ever.
     const named = [...channels, ...standing].filter((channel) => request.channels.delete(channel)).length > 0;
     if (channels.length > 0) this.#refused(channels, error);
@@ -183,9 +245,12 @@ export class Subscriber {
    * begun) may be accepted then.
    */
   #refused(channels: readonly string[], error: string): void {
-    this.#onRefused(channels, error);
-    if (channels.length === 0 || !this.#running) return;
-    for (const channel of channels) this.#turnedDown.add(channel);
+    // What the exchange says may be as long as a frame.
+    const names = channels.slice(0, NAMES_MAX).map((channel) => clipped(channel, NAME_MAX));
+    this.#onRefused(names, clipped(error, WORDS_MAX));
+    const ours = channels.filter((channel) => this.#channels.has(channel));
+    if (ours.length === 0 || !this.#running) return;
+    for (const channel of ours) this.#turnedDown.add(channel);
     this.#retry ??= setTimeout(() => {
       this.#retry = null;
       this.#enqueue(
@@ -207,4 +272,8 @@ export class Subscriber {
     }
     return null;
   }
+}
+
+function clipped(text: string, max: number): string {
+  return text.length <= max ? text : `${text.slice(0, max)}…`;
 }

@@ -1,76 +1,46 @@
 import { discardingWriters } from "../capture/discard.ts";
 import type { RawTap } from "../capture/tap.ts";
-import { TappedDecoder } from "../capture/tapped-decoder.ts";
-import { LAYOUTS } from "../events/layout.ts";
-import type { Stream } from "../events/streams.ts";
-import { ConnectGate } from "../exchanges/connect-gate.ts";
-import { Connection, type ConnectionCounters, type ConnectionEvents } from "../exchanges/connection.ts";
-import type { DecodeCounters, Decoder, RowWriter } from "../exchanges/decoding/decoder.ts";
-import { SequenceFollower } from "../exchanges/decoding/sequence.ts";
-import { SymbolTable } from "../exchanges/decoding/symbols.ts";
-import type { Exchange } from "../exchanges/exchange.ts";
-import { exchangeByName } from "../exchanges/exchanges.ts";
-import { planChanges } from "../exchanges/planner.ts";
-import { RingProducer } from "../ring/producer.ts";
 import type { Clock } from "./clock.ts";
+import { Lane, type LaneEvents } from "./lane.ts";
 import type {
   ExchangeJob,
   ExchangeStats,
   FromIngest,
   GapNotice,
-  IngestNotice,
   RawStats,
+  StreamFreshness,
 } from "./messages.ts";
+import type { UntoldHoles } from "./untold.ts";
 
 /** Gaps that wait to be reported; more are counted, not named. */
-const GAPS_MAX = 10_000;
-
-const NOTHING: ConnectionCounters = {
-  frames: 0,
-  bytes: 0,
-  control: 0,
-  ignored: 0,
-  unwanted: 0,
-  undecodable: 0,
-  reconnects: 0,
-  snapshotFetches: 0,
-};
-const COUNTED = Object.keys(NOTHING) as (keyof ConnectionCounters)[];
-
-interface Lane {
-  readonly exchange: Exchange;
-  readonly symbols: SymbolTable;
-  readonly decoder: Decoder;
-  readonly gate: ConnectGate;
-  readonly events: ConnectionEvents;
-  connections: Connection[];
-  /** What connections counted that are no longer needed. */
-  readonly past: ConnectionCounters;
-  readonly counters: DecodeCounters;
-  notKept: number;
-  lastEvent: number | null;
-}
+const GAPS_MAX = 100_000;
+/** The receive clock agrees with the wall clock again within this, µs. */
+const CLOCK_AGREES = 10_000;
 
 /**
- * The work of an ingest worker: connections, decoders, rings.
+ * The work of an ingest worker: a lane for each exchange.
  *
  * Rows are staged while a socket read is being worked off and published right after it, or earlier when
  * `publishBatch` frames have come.
  */
 export class Ingest {
   readonly #lanes = new Map<string, Lane>();
-  readonly #producers: RingProducer[] = [];
   readonly #clock: Clock;
   readonly #connectionsChanged: () => void;
   readonly #connectionCounter: Int32Array;
   readonly #publishBatch: number;
+  readonly #clockStep: number;
   readonly #post: (message: FromIngest) => void;
   readonly #raw: { readonly tap: RawTap; readonly only: boolean } | null;
+  readonly #laneEvents: LaneEvents;
   #quarantineRoom: number;
   #gaps: GapNotice[] = [];
   #gapsNotNamed = 0;
   #framesStaged = 0;
   #publishScheduled = false;
+  /** When the receive clock was found to run apart from the wall clock, µs; null = it does not. */
+  #clockApartSince: number | null = null;
+  #tickedAt = Number.NaN;
 
   constructor(options: {
     clock: Clock;
@@ -79,6 +49,8 @@ export class Ingest {
     connectionCounter: SharedArrayBuffer;
     publishBatch: number;
     quarantineInFlight: number;
+    /** ms */
+    clockStep: number;
     /** Takes every frame as received; with `only`, no rows are kept. */
     raw?: { readonly tap: RawTap; readonly only: boolean } | null;
     post(message: FromIngest): void;
@@ -87,113 +59,54 @@ export class Ingest {
     this.#connectionsChanged = options.connectionsChanged;
     this.#connectionCounter = new Int32Array(options.connectionCounter);
     this.#publishBatch = options.publishBatch;
+    this.#clockStep = options.clockStep * 1000;
     this.#quarantineRoom = options.quarantineInFlight;
     this.#raw = options.raw ?? null;
     this.#post = options.post;
+    this.#laneEvents = this.#listener();
   }
 
   /** Opens, changes and closes connections so that they carry exactly what the job wants. */
   apply(job: ExchangeJob): void {
-    const lane = this.#lanes.get(job.exchange) ?? this.#open(job);
-    for (const { instrument, number } of job.instruments) lane.symbols.add(instrument, number);
-    const { updates, open } = planChanges(lane.connections, job.subscriptions, job.limits);
-    lane.connections.forEach((connection, index) => {
-      const update = updates[index];
-      if (update !== undefined) connection.update(update.add, update.remove);
-    });
-    this.#closeIdle(lane);
-    for (const plan of open) {
-      const { wsUrl, bounds } = job;
-      const { exchange, decoder, events, gate } = lane;
-      const connection = new Connection({ exchange, wsUrl, plan, decoder, bounds, events, gate });
-      lane.connections.push(connection);
-      connection.start();
+    let lane = this.#lanes.get(job.exchange);
+    if (lane === undefined) {
+      const raw = this.#raw;
+      lane = new Lane({
+        job,
+        raw: raw === null ? null : { tap: raw.tap, writers: raw.only ? discardingWriters() : null },
+        events: this.#laneEvents,
+      });
+      this.#lanes.set(job.exchange, lane);
+      if (this.#clockApartSince !== null) lane.clockApart(this.#clockApartSince);
     }
+    lane.apply(job);
   }
 
-  #open(job: ExchangeJob): Lane {
-    const exchange = exchangeByName(job.exchange);
-    const symbols = new SymbolTable();
-    const writers: Partial<Record<Stream, RowWriter>> = this.#raw?.only ? discardingWriters() : {};
-    for (const { stream, handle } of job.rings) {
-      const producer = new RingProducer(handle, LAYOUTS[stream].seq);
-      this.#producers.push(producer);
-      writers[stream] = producer;
-    }
-    const counters: DecodeCounters = { fallback: 0, inexact: 0, oversized: 0 };
-    const tradeSequence = new SequenceFollower(({ symbol, ...gap }) => {
-      const instrument = symbols.instrumentOf(symbol);
-      if (this.#gaps.length >= GAPS_MAX || instrument === null) this.#gapsNotNamed++;
-      else this.#gaps.push({ exchange: exchange.name, stream: "trade", instrument, ...gap });
-    });
-    const decoder = exchange.createDecoder({ symbols, writers, counters, tradeSequence });
-    const lane: Lane = {
-      exchange,
-      symbols,
-      decoder: this.#raw === null ? decoder : new TappedDecoder(exchange.name, decoder, this.#raw.tap),
-      events: this.#eventsOf(job.exchange),
-      gate: new ConnectGate(exchange.limits.connectsPerSecond),
-      connections: [],
-      past: { ...NOTHING },
-      counters,
-      notKept: 0,
-      lastEvent: null,
-    };
-    this.#lanes.set(job.exchange, lane);
-    return lane;
-  }
-
-  /** Closes connections that have nothing left to carry; what they counted stays counted. */
-  #closeIdle(lane: Lane): void {
-    const idle = lane.connections.filter(({ channels }) => channels.size === 0);
-    for (const connection of idle) {
-      connection.stop();
-      for (const key of COUNTED) lane.past[key] += connection.counters[key];
-    }
-    lane.connections = lane.connections.filter((connection) => !idle.includes(connection));
-  }
-
-  #eventsOf(exchange: string): ConnectionEvents {
-    const lane = () => this.#lanes.get(exchange);
+  #listener(): LaneEvents {
     return {
-      nextNumber: () => Atomics.add(this.#connectionCounter, 0, 1),
       now: () => this.#clock.now(),
-      opened: ({ number, url, channels }) => {
-        const subscriptions = channels.size;
-        this.#raw?.tap.opened(exchange, number, url);
-        this.#notice({ event: "ws_connect", exchange, connection: number, url, subscriptions });
-        this.#connectionsChanged();
+      nextNumber: () => Atomics.add(this.#connectionCounter, 0, 1),
+      notice: (notice) => this.#post({ type: "notice", notice }),
+      gaps: (gaps) => {
+        const room = Math.max(0, GAPS_MAX - this.#gaps.length);
+        this.#gaps.push(...gaps.slice(0, room));
+        this.#gapsNotNamed += Math.max(0, gaps.length - room);
       },
-      closed: ({ number, url }, why) => {
-        this.#notice({ event: "ws_disconnect", exchange, connection: number, url, ...why });
-        this.#connectionsChanged();
-      },
-      decoded: (_connection, local) => {
-        const here = lane();
-        if (here !== undefined) here.lastEvent = local;
-        this.#staged();
-      },
-      instrumentsChanged: () => this.#post({ type: "instruments", exchange }),
-      undecodable: ({ number }, frame, local, reason) => {
-        if (frame.length > this.#quarantineRoom) {
-          const here = lane();
-          if (here !== undefined) here.notKept++;
-          return;
-        }
+      ended: (ended) => this.#post({ type: "connection", ended }),
+      instrumentsChanged: (exchange) => this.#post({ type: "instruments", exchange }),
+      quarantine: (exchange, connection, local, reason, frame) => {
+        if (frame.length > this.#quarantineRoom) return false;
         this.#quarantineRoom -= frame.length;
         const copy = new Uint8Array(frame);
         this.#post({
           type: "quarantine",
-          frame: { exchange, connection: number, local, reason, frame: copy },
+          frame: { exchange, connection, local, reason, frame: copy },
         });
+        return true;
       },
-      refused: ({ number }, channels, error) =>
-        this.#notice({ event: "subscription_refused", exchange, connection: number, channels, error }),
+      staged: () => this.#staged(),
+      connectionsChanged: () => this.#connectionsChanged(),
     };
-  }
-
-  #notice(notice: IngestNotice): void {
-    this.#post({ type: "notice", notice });
   }
 
   #staged(): void {
@@ -212,13 +125,49 @@ export class Ingest {
   /** Makes everything staged visible to the drain. */
   publish(): void {
     this.#framesStaged = 0;
-    for (const producer of this.#producers) producer.publish();
+    for (const { producers } of this.#lanes.values()) for (const producer of producers) producer.publish();
   }
 
-  /** Sends the gaps found since the last call. */
-  reportGaps(): void {
-    if (this.#gaps.length === 0 && this.#gapsNotNamed === 0) return;
-    this.#post({ type: "gaps", gaps: this.#gaps, notNamed: this.#gapsNotNamed });
+  /**
+   * Looks after everything that time alone brings about; to be called every `interval` ms.
+   */
+  tick(interval: number): void {
+    this.#disciplineClock();
+    const now = this.#clock.now();
+    const stalled = now - this.#tickedAt > 4 * interval * 1000;
+    this.#tickedAt = now;
+    for (const lane of this.#lanes.values()) lane.tick(now, stalled);
+    this.#reportGaps();
+  }
+
+  /** Follows the wall clock, and takes note of a step of it. */
+  #disciplineClock(): void {
+    const offset = this.#clock.offset();
+    const before = this.#clock.now();
+    this.#clock.discipline();
+    // Ahead it goes at once, so that everything seems later by as much.
+    if (offset >= this.#clockStep) for (const lane of this.#lanes.values()) lane.clockStepped(offset);
+    if (this.#clockApartSince === null) {
+      if (Math.abs(offset) < this.#clockStep) return;
+      this.#clockApartSince = before;
+      for (const lane of this.#lanes.values()) lane.clockApart(before);
+    }
+    if (Math.abs(this.#clock.offset()) > CLOCK_AGREES) return;
+    const now = this.#clock.now();
+    for (const lane of this.#lanes.values()) lane.clockAgrees(now);
+    this.#clockApartSince = null;
+  }
+
+  /** Sends the gaps found since the last call, and the holes that are still to become some. */
+  #reportGaps(): void {
+    const told = new Set(this.#gaps.map(({ exchange }) => exchange));
+    const untold: UntoldHoles[] = [];
+    for (const [exchange, lane] of this.#lanes) {
+      const holes = lane.untold(this.#clock.now(), told.has(exchange));
+      if (holes !== null) untold.push(holes);
+    }
+    if (this.#gaps.length === 0 && this.#gapsNotNamed === 0 && untold.length === 0) return;
+    this.#post({ type: "gaps", gaps: this.#gaps, notNamed: this.#gapsNotNamed, untold });
     this.#gaps = [];
     this.#gapsNotNamed = 0;
   }
@@ -230,23 +179,12 @@ export class Ingest {
 
   /** What was counted, per exchange. */
   stats(): ExchangeStats[] {
-    return [...this.#lanes.values()].map((lane) => {
-      const counted = { ...lane.past };
-      for (const { counters } of lane.connections) for (const key of COUNTED) counted[key] += counters[key];
-      const open = lane.connections.filter(({ isOpen }) => isOpen);
-      return {
-        exchange: lane.exchange.name,
-        ...counted,
-        ...lane.counters,
-        snapshots: lane.decoder.snapshots.frames,
-        realigned: lane.decoder.snapshots.realigned,
-        notKept: lane.notKept,
-        connections: lane.connections.length,
-        open: open.length,
-        subscriptions: open.reduce((sum, { channels }) => sum + channels.size, 0),
-        lastEvent: lane.lastEvent,
-      };
-    });
+    return [...this.#lanes.values()].map((lane) => lane.stats());
+  }
+
+  /** When each symbol of each stream was last heard. */
+  freshness(): StreamFreshness[] {
+    return [...this.#lanes.values()].flatMap((lane) => lane.freshness());
   }
 
   /** What the tap of raw frames counted, per exchange. */
@@ -255,10 +193,13 @@ export class Ingest {
     return [...this.#raw.tap.counts].map(([exchange, counts]) => ({ exchange, ...counts }));
   }
 
-  /** Closes all sockets and publishes what was staged. */
+  /** Closes all sockets, publishes what was staged, and tells what is still to be told. */
   stop(): void {
-    for (const { connections } of this.#lanes.values()) for (const one of connections) one.stop();
+    for (const lane of this.#lanes.values()) lane.stop();
+    const now = this.#clock.now();
+    for (const lane of this.#lanes.values()) lane.clockAgrees(now);
     this.publish();
     this.#raw?.tap.end();
+    this.#reportGaps();
   }
 }

@@ -10,7 +10,7 @@ declare const self: {
   postMessage(message: FromIngest): void;
 };
 
-/** How often statistics go to the main thread and the clock follows the wall clock, ms. */
+/** How often statistics go to the main thread, connections are looked after and the clock is set, ms. */
 const STATS_INTERVAL = 250;
 
 const post = (message: FromIngest) => self.postMessage(message);
@@ -26,9 +26,7 @@ const clock = new Clock();
 let ingest: Ingest | null = null;
 
 const report = () => {
-  clock.discipline();
   if (ingest === null) return;
-  ingest.reportGaps();
   post({
     type: "stats",
     exchanges: ingest.stats(),
@@ -36,7 +34,10 @@ const report = () => {
     clockOffset: clock.offset(),
   });
 };
-const timer = setInterval(report, STATS_INTERVAL);
+const timer = setInterval(() => {
+  ingest?.tick(STATS_INTERVAL);
+  report();
+}, STATS_INTERVAL);
 
 function openTap({ port, inFlight, only }: RawTarget) {
   const tap = new RawTap(inFlight, (message, transfer) => port.postMessage(message, transfer));
@@ -61,6 +62,9 @@ self.onmessage = ({ data }) => {
       return;
     case "quarantined":
       ingest?.quarantined(data.bytes);
+      return;
+    case "freshness":
+      post({ type: "freshness", id: data.id, streams: ingest?.freshness() ?? [] });
       return;
     case "stop":
       clearInterval(timer);

@@ -11,9 +11,17 @@ export function cellText(cell: Cell): string {
   return typeof cell === "number" ? NUMBER.format(cell) : cell;
 }
 
-/** Aligned columns under a head; widths count what a terminal shows (CJK is two columns wide). */
-export function formatTable(head: readonly string[], rows: readonly (readonly Cell[])[]): string {
-  const right = head.map((_, column) => rows.some((row) => typeof row[column] === "number"));
+/**
+ * Aligned columns under a head; widths count what a terminal shows (CJK is two columns wide, colours none).
+ *
+ * @param flushRight columns that are set flush right; those with numbers unless said otherwise
+ */
+export function formatTable(
+  head: readonly string[],
+  rows: readonly (readonly Cell[])[],
+  flushRight?: readonly boolean[],
+): string {
+  const right = flushRight ?? head.map((_, column) => rows.some((row) => typeof row[column] === "number"));
   const texts = rows.map((row) => row.map(cellText));
   const widths = head.map((name, column) =>
     Math.max(Bun.stringWidth(name), ...texts.map((row) => Bun.stringWidth(row[column] ?? ""))),

@@ -11,7 +11,7 @@ import type {
 import type { Settings } from "../config/schema.ts";
 import type { Logger } from "../status/log.ts";
 import { type DataFolder, FolderError } from "../storage/folder.ts";
-import type { IngestThread } from "./ingest-thread.ts";
+import type { IngestPool } from "./ingest-pool.ts";
 import { type RawSummary, rawSummary } from "./raw-summary.ts";
 import { startThread, type Thread } from "./thread.ts";
 
@@ -27,22 +27,23 @@ const ANSWER_GRACE = 2000;
  */
 export class CaptureThread {
   stats: WriterStats = {};
-  /** For the ingest worker: frames go from there to the writer directly. */
-  readonly port: MessagePort;
+  /** For the ingest workers, one each: frames go from there to the writer directly. */
+  readonly ports: readonly MessagePort[];
   /** Resolves with the reason when the thread has died. */
   readonly died: Promise<string>;
   readonly #thread: Thread<ToCaptureWorker>;
   readonly #log: Logger;
   readonly #ready = Promise.withResolvers<void>();
   readonly #stopped = Promise.withResolvers<void>();
-  #ingest: IngestThread | null = null;
+  #ingest: IngestPool | null = null;
   #watch: ReturnType<typeof setInterval> | undefined;
   #notCaptured = 0;
 
-  constructor(options: WriterOptions, log: Logger) {
+  /** @param workers number of ingest workers */
+  constructor(options: WriterOptions, workers: number, log: Logger) {
     this.#log = log;
-    const { port1, port2 } = new MessageChannel();
-    this.port = port1;
+    const channels = Array.from({ length: workers }, () => new MessageChannel());
+    this.ports = channels.map(({ port1 }) => port1);
     const died = Promise.withResolvers<string>();
     this.died = died.promise;
     let dead = false;
@@ -59,7 +60,8 @@ export class CaptureThread {
       (message) => this.#message(message, onDeath),
       onDeath,
     );
-    this.#thread.post({ type: "start", options, port: port2 }, [port2]);
+    const ports = channels.map(({ port2 }) => port2);
+    this.#thread.post({ type: "start", options, ports }, ports);
   }
 
   #message(message: FromCaptureWorker, onDeath: (why: string) => void): void {
@@ -105,8 +107,8 @@ export class CaptureThread {
     return this.#ready.promise;
   }
 
-  /** The ingest worker whose frames these are: what finds no room there is logged from now on. */
-  follow(ingest: IngestThread): void {
+  /** The ingest workers whose frames these are: what finds no room there is logged from now on. */
+  follow(ingest: IngestPool): void {
     this.#ingest = ingest;
     this.#watch = setInterval(() => this.#look(), WATCH_INTERVAL);
   }
@@ -130,8 +132,8 @@ export class CaptureThread {
   }
 
   /**
-   * Resolves when the files are closed, to what became of all frames; to be called when the ingest worker has
-   * said that it is done.
+   * Resolves when the files are closed, to what became of all frames; to be called when the ingest workers
+   * have said that they are done.
    */
   async stop(timeout: number): Promise<RawSummary> {
     let timer: ReturnType<typeof setTimeout> | undefined;
@@ -139,7 +141,7 @@ export class CaptureThread {
       timer = setTimeout(() => resolve("late"), timeout);
     });
     if ((await Promise.race([this.#stopped.promise, late])) === "late") {
-      // The ingest worker has not said its last word: what has arrived is closed.
+      // An ingest worker has not said its last word: what has arrived is closed.
       this.#thread.post({ type: "stop" });
       await Promise.race([this.#stopped.promise, Bun.sleep(ANSWER_GRACE)]);
     }
@@ -180,7 +182,6 @@ export function writerOptions(settings: Settings, folder: DataFolder, run: strin
   return {
     root,
     run,
-    worker: 0,
     segmentBytes: raw.segment_bytes,
     interval: raw.interval,
     maxBytes: raw.max_bytes,

@@ -4,7 +4,8 @@ import { type DataFolder, type FolderLock, lockFolder, openFolder } from "../sto
 import { newRun } from "../storage/names.ts";
 import { CaptureThread, writerOptions } from "./capture-thread.ts";
 import { Discovery } from "./discovery.ts";
-import { IngestThread } from "./ingest-thread.ts";
+import { GapLines, named } from "./gap-lines.ts";
+import { IngestPool } from "./ingest-pool.ts";
 import { logNotice } from "./notices.ts";
 import { watchSignals } from "./session.ts";
 import { VERSION } from "./version.ts";
@@ -43,7 +44,7 @@ export class Capturer {
   readonly #log: Logger;
   readonly #lock: FolderLock;
   readonly #capture: CaptureThread;
-  readonly #ingest: IngestThread;
+  readonly #ingest: IngestPool;
   readonly #discovery: Discovery;
   readonly #died = Promise.withResolvers<string>();
 
@@ -59,36 +60,30 @@ export class Capturer {
     this.#settings = settings;
     this.#log = log;
     this.#lock = lock;
-    this.#capture = new CaptureThread(writerOptions(settings, folder, run), log);
+    this.#capture = new CaptureThread(writerOptions(settings, folder, run), settings.ingest.workers, log);
     void this.#capture.died.then((why) => this.#died.resolve(`the writer of raw frames died: ${why}`));
-    this.#ingest = new IngestThread(
-      {
-        connectionCounter: new SharedArrayBuffer(4),
-        publishBatch: settings.ingest.publish_batch,
-        quarantineInFlight: settings.quarantine.in_flight,
-        raw: { port: this.#capture.port, inFlight: settings.raw.in_flight, only: true },
-      },
+    const lines = new GapLines(log);
+    this.#ingest = new IngestPool(
+      { settings, rings: [], raw: { ports: this.#capture.ports, only: true } },
       {
         notice: (notice) => logNotice(log, notice),
         gaps: (gaps, notNamed) => {
-          for (const { exchange, stream, instrument, firstId, lastId } of gaps) {
-            log.warn("gap", { exchange, stream, instrument, first_id: firstId, last_id: lastId });
-          }
+          lines.write(gaps.map(named));
           if (notNamed > 0) log.error("gaps_not_named", { count: notNamed });
         },
+        connectionEnded: () => undefined,
         instrumentsChanged: (exchange) => this.#discovery.announced(exchange),
         quarantine: ({ exchange, connection, reason, frame }) => {
           // The frame itself is in the capture.
           log.warn("frame_undecodable", { exchange, connection, reason, bytes: frame.length });
           return Promise.resolve();
         },
-        died: (why) => this.#died.resolve(`the ingest worker died: ${why}`),
+        died: (worker, why) => this.#died.resolve(`the ${worker} died: ${why}`),
       },
     );
     this.#discovery = new Discovery({
       settings,
       log,
-      ringsOf: () => [],
       events: { read: () => Promise.resolve(), wanted: (job) => this.#ingest.apply(job) },
     });
   }

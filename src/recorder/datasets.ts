@@ -1,20 +1,34 @@
 /** What the recorder writes about itself: rows of the datasets. */
 import type { Instrument } from "../exchanges/exchange.ts";
-import type { GapNotice } from "../ingest/messages.ts";
+import type { ConnectionNotice, GapNotice } from "../ingest/messages.ts";
 import type { DatasetRow } from "../storage/dataset-segment.ts";
 
-/** The row of `gaps` for a jump in ids. */
-export function sequenceGapRow(gap: GapNotice, symbol: string): DatasetRow {
+/** The row of `gaps` for a span in which something is or may be missing. `symbol`: null = all. */
+export function gapRow(gap: GapNotice, symbol: string | null): DatasetRow {
   return {
     affected_stream: gap.stream,
     symbol,
     from_timestamp: gap.from,
     to_timestamp: gap.to,
-    reason: "sequence",
-    certainty: "lost",
-    first_id: String(gap.firstId),
-    last_id: String(gap.lastId),
-    missed: gap.lastId - gap.firstId + 1,
+    reason: gap.reason,
+    certainty: gap.certainty,
+    first_id: gap.firstId,
+    last_id: gap.lastId,
+    missed: gap.missed,
+  };
+}
+
+/** The row of `connections` for a socket that has ended. */
+export function connectionRow(ended: ConnectionNotice): DatasetRow {
+  return {
+    url: ended.url,
+    opened: ended.opened,
+    first_data: ended.firstData,
+    closed: ended.closed,
+    close_code: ended.code,
+    close_reason: ended.reason,
+    subscriptions: ended.subscriptions,
+    connection: ended.connection,
   };
 }
 
@@ -36,6 +50,6 @@ export function instrumentRow(one: Instrument, observedAt: number): DatasetRow {
     listed: one.listed,
     delisting: one.delisting,
     observed_at: observedAt,
-    raw: JSON.stringify(one.raw),
+    raw: one.raw,
   };
 }

@@ -1,4 +1,5 @@
 import type {
+  ConnectionNotice,
   ExchangeJob,
   ExchangeStats,
   FromIngest,
@@ -6,8 +7,10 @@ import type {
   IngestNotice,
   QuarantinedFrame,
   RawStats,
+  StreamFreshness,
   ToIngest,
 } from "../ingest/messages.ts";
+import type { UntoldHoles } from "../ingest/untold.ts";
 import { startThread, type Thread } from "./thread.ts";
 
 /** What an ingest thread tells the recorder. */
@@ -15,8 +18,13 @@ export interface IngestThreadEvents {
   notice(notice: IngestNotice): void;
   /** A frame that could not be decoded; the promise resolves when it is kept. */
   quarantine(frame: QuarantinedFrame): Promise<void>;
-  /** Ids that should be consecutive and are not; `notNamed` more were counted only. */
-  gaps(gaps: readonly GapNotice[], notNamed: number): void;
+  /**
+   * Spans in which something is or may be missing, for whatever reason; `notNamed` more were counted only. `untold`:
+   * the holes of the worker that are still to become some, of each exchange where that has changed.
+   */
+  gaps(gaps: readonly GapNotice[], notNamed: number, untold: readonly UntoldHoles[]): void;
+  /** A socket has ended. */
+  connectionEnded(ended: ConnectionNotice): void;
   /** An exchange announced a change of its instruments. */
   instrumentsChanged(exchange: string): void;
   /** It cannot go on, or is gone. */
@@ -32,6 +40,9 @@ export class IngestThread {
   clockOffset = 0;
   readonly #thread: Thread<ToIngest>;
   readonly #stopped = Promise.withResolvers<void>();
+  /** Those who wait for an answer about freshness, by id; at most one of them at a time (StatusApi asks once for all). */
+  readonly #asking = new Map<number, (streams: readonly StreamFreshness[]) => void>();
+  #nextId = 0;
 
   constructor(start: Omit<Extract<ToIngest, { type: "start" }>, "type">, events: IngestThreadEvents) {
     const onMessage = (message: FromIngest) => {
@@ -46,13 +57,19 @@ export class IngestThread {
         case "notice":
           events.notice(message.notice);
           return;
+        case "freshness":
+          this.#asking.get(message.id)?.(message.streams);
+          return;
         case "quarantine":
           void events.quarantine(message.frame).then(() => {
             this.#thread.post({ type: "quarantined", bytes: message.frame.frame.length });
           });
           return;
         case "gaps":
-          events.gaps(message.gaps, message.notNamed);
+          events.gaps(message.gaps, message.notNamed, message.untold);
+          return;
+        case "connection":
+          events.connectionEnded(message.ended);
           return;
         case "instruments":
           events.instrumentsChanged(message.exchange);
@@ -79,6 +96,21 @@ export class IngestThread {
   /** Opens, changes and closes connections so that they carry exactly what the job wants. */
   apply(job: ExchangeJob): void {
     this.#thread.post({ type: "exchange", job });
+  }
+
+  /** When each symbol was last heard; null = the thread has not answered within `timeout` ms. */
+  async freshness(timeout: number): Promise<readonly StreamFreshness[] | null> {
+    const id = this.#nextId++;
+    const answer = Promise.withResolvers<readonly StreamFreshness[] | null>();
+    this.#asking.set(id, answer.resolve);
+    const timer = setTimeout(() => answer.resolve(null), timeout);
+    this.#thread.post({ type: "freshness", id });
+    try {
+      return await answer.promise;
+    } finally {
+      clearTimeout(timer);
+      this.#asking.delete(id);
+    }
   }
 
   /** Closes all sockets; resolves when every event is in its ring, or the thread has not answered in time. */

@@ -1,34 +1,45 @@
 import type { ExchangeName } from "../config/exchanges.ts";
 import type { Settings } from "../config/schema.ts";
-import { SLOW_STREAMS } from "../config/schema.ts";
-import { STREAM_NAMES, type Stream } from "../events/streams.ts";
-import { exchangeByName } from "../exchanges/exchanges.ts";
 import { Clock } from "../ingest/clock.ts";
-import type { GapNotice } from "../ingest/messages.ts";
-import { framesOf } from "../status/api.ts";
-import type { LogFields, Logger } from "../status/log.ts";
+import type { ConnectionNotice, GapNotice } from "../ingest/messages.ts";
+import { framesOf } from "../status/answers.ts";
+import type { Logger } from "../status/log.ts";
 import type { Snapshot } from "../status/snapshot.ts";
-import { LocalDestination } from "../storage/destinations/local.ts";
-import type { FinishedFile } from "../storage/drain.ts";
-import { type DataFolder, type FolderLock, lockFolder, openFolder } from "../storage/folder.ts";
-import { newRun } from "../storage/names.ts";
-import { readOutbox } from "../storage/outbox.ts";
-import { type OutboxFile, Publisher } from "../storage/publisher.ts";
-import { Quarantine } from "../storage/quarantine.ts";
-import type { SealBounds } from "../storage/seal-policy.ts";
+import type { FolderLock } from "../storage/folder.ts";
+import type { Ledger } from "../storage/ledger.ts";
+import type { Quarantine } from "../storage/quarantine.ts";
+import { RecoveredCounters } from "../storage/recovered.ts";
+import type { RingFiles } from "../storage/rings/files.ts";
 import { CaptureThread, writerOptions } from "./capture-thread.ts";
-import { instrumentRow, sequenceGapRow } from "./datasets.ts";
+import { connectionRow, instrumentRow } from "./datasets.ts";
 import { Discovery } from "./discovery.ts";
+import { drainSettings } from "./drain-settings.ts";
 import { DrainThread } from "./drain-thread.ts";
-import { IngestThread } from "./ingest-thread.ts";
+import { beginAfterEarlier, recoverGaps } from "./earlier-runs.ts";
+import { GapLog } from "./gap-log.ts";
+import { IngestPool } from "./ingest-pool.ts";
 import type { Reading } from "./instruments.ts";
+import { logJournals } from "./journals.ts";
+import { LedgerNotes } from "./ledger-notes.ts";
 import { Monitor } from "./monitor.ts";
 import { logNotice } from "./notices.ts";
-import { createRings, type RunRing } from "./rings.ts";
+import { type OpenedRun, openRun } from "./opened-run.ts";
+import { Publication } from "./publication.ts";
+import { keepRetention } from "./retention.ts";
+import { RingProgress } from "./ring-progress.ts";
+import { keepSymbols, logRescue } from "./ring-store.ts";
+import type { RunRing } from "./rings.ts";
 import { VERSION } from "./version.ts";
 
 /** How often the main thread's clock follows the wall clock, ms. */
 const CLOCK_INTERVAL = 250;
+
+/** Time for the files of the datasets at a stop, when the rings' own are written or given up, ms. */
+const DATASETS_TIMEOUT = 5000;
+
+/** What a stop keeps of its time for closing files and the ledger, and what uploads have at least, ms. */
+const STOP_MARGIN = 500;
+const UPLOADS_MIN = 500;
 
 /** How a recorder ended. */
 export interface RecorderEnd {
@@ -49,10 +60,15 @@ export class Recorder {
   readonly #log: Logger;
   readonly #lock: FolderLock;
   readonly #quarantine: Quarantine;
-  readonly #rings: RunRing[];
-  readonly #publisher: Publisher;
+  readonly #ledger: Ledger;
+  readonly #notes: LedgerNotes;
+  readonly #gaps: GapLog;
+  readonly #rings: readonly RunRing[];
+  /** Where rings are files; null = they are in memory. */
+  readonly #ringFiles: RingFiles | null;
+  readonly #publication: Publication;
   readonly #drain: DrainThread;
-  readonly #ingest: IngestThread;
+  readonly #ingest: IngestPool;
   /** Keeps raw frames; null unless `record.raw` is on. */
   readonly #capture: CaptureThread | null;
   readonly #discovery: Discovery;
@@ -60,62 +76,97 @@ export class Recorder {
   /** Time at which the main thread writes rows; never goes back. */
   readonly #clock = new Clock();
   readonly #died = Promise.withResolvers<string>();
+  readonly #endRetention: () => void;
   #clockTimer: ReturnType<typeof setInterval> | undefined;
   /** Whether the drain is gone, so that nothing can be drained any more. */
   drainDied = false;
   /** Whether it has begun to stop. */
   stopping = false;
+  /** What was missing in the journals of earlier runs. */
+  readonly #holes: readonly GapNotice[];
 
-  private constructor(options: {
-    settings: Settings;
-    log: Logger;
-    run: string;
-    folder: DataFolder;
-    lock: FolderLock;
-    quarantine: Quarantine;
-  }) {
-    const { settings, log, run, folder, lock, quarantine } = options;
+  private constructor(settings: Settings, log: Logger, opened: OpenedRun) {
+    const { run, began, folder, quarantine, ledger, journals, chain } = opened;
     this.run = run;
     this.#settings = settings;
     this.#log = log;
-    this.#lock = lock;
+    this.#lock = opened.lock;
     this.#quarantine = quarantine;
-    this.#rings = createRings(settings);
-    this.#publisher = new Publisher(new LocalDestination(folder.lake), settings.storage.retry_max, {
-      published: (file) => this.#published(file),
-      failed: (file, error, retryIn) =>
-        log.error("publish_failed", { key: file.key, error, retry_in_ms: retryIn }),
+    this.#ledger = ledger;
+    const notes = new LedgerNotes(ledger, log);
+    this.#notes = notes;
+    this.#rings = opened.rings.rings;
+    this.#ringFiles = opened.rings.files;
+    const { earlier, holes } = beginAfterEarlier(opened, this.#rings, notes, log);
+    this.#holes = holes;
+    // Gaps have been kept in the ledger as well: see recoverGaps.
+    const recovered = journals.segments.filter(({ stream }) => stream !== "gaps");
+    const recoveredCounters = new RecoveredCounters();
+    for (const { dataset, rest } of recovered) if (!dataset) recoveredCounters.take(rest);
+    const progress = new RingProgress(this.#rings, ledger, notes, began);
+    this.#gaps = new GapLog({
+      log,
+      sink: {
+        room: () => this.#drain.roomFor("gaps"),
+        rows: (exchange, rows) => {
+          notes.note(() => ledger.keepGaps(exchange, rows));
+          this.#drain.addRows(exchange, "gaps", rows, this.#clock.now());
+        },
+        told: (gaps) => this.#monitor.gapsFound(gaps),
+        started: (exchange, stream) => progress.started(exchange, stream),
+        untold: (exchange, worker, rows) =>
+          notes.note(() => ledger.noteHoles(exchange, worker, rows, this.#clock.now())),
+        toldBelow: (exchange, stream, worker, seq) => {
+          const own = this.#rings.find(
+            (one) => one.exchange === exchange && one.stream === stream && one.worker === worker,
+          );
+          if (own !== undefined)
+            notes.note(() => ledger.toldBelow({ exchange, stream, ring: own.ring }, seq));
+        },
+        together: (act) => notes.together(act),
+      },
+      began,
+      lanes: this.#rings,
+      earlier,
+      partsOf: (exchange, stream) => this.#ingest.partsOf(exchange, stream),
     });
+    this.#publication = new Publication({
+      settings,
+      log,
+      opened,
+      notes,
+      rings: this.#rings,
+      progress,
+      events: {
+        // What is sealed meanwhile stays in its journal, up to journal.max_bytes.
+        full: (isFull) => this.#drain.hold(isFull),
+        published: (recovered) => {
+          this.#monitor.recoveredPublished += recovered;
+          this.#monitor.filePublished();
+        },
+        recoveredSpoiled: (rows) => {
+          this.#monitor.recoveredSpoiled += rows;
+        },
+        gaps: (gaps) => this.#gaps.add(gaps),
+      },
+    });
+    const { retention } = settings.lake;
+    const isLocal = chain.some(({ name }) => name === "local");
+    this.#endRetention =
+      isLocal && retention !== undefined
+        ? keepRetention(folder.lake, retention, ledger.files, log)
+        : () => undefined;
     this.#drain = new DrainThread(
       {
         poll: settings.drain.poll,
-        options: {
-          run,
-          version: VERSION,
-          rings: this.#rings.map(({ ring, exchange, stream, handle }) => ({
-            ring,
-            exchange,
-            stream,
-            handle,
-          })),
-          outbox: folder.outbox,
-          seal: sealBounds(settings),
-          datasetSeal: {
-            rows: settings.flush.rows,
-            bytes: settings.flush.bytes,
-            interval: settings.flush.slow_interval,
-          },
-          firstDatasetRing: this.#rings.length,
-          minGap: settings.flush.min_gap,
-          maxOpenRows: settings.drain.max_open_rows,
-          maxSealed: settings.drain.max_sealed,
-          memoryLimit: settings.duckdb.memory_limit,
-          threads: settings.duckdb.threads,
-          retryMax: settings.storage.retry_max,
-        },
+        options: drainSettings(settings, opened, this.#rings, {
+          recovered,
+          recoveredCounters: recoveredCounters.buffer,
+        }),
       },
       {
-        file: (file) => this.#finished(file),
+        file: (file) => this.#publication.finished(file),
+        spoiled: (spoiled) => this.#publication.spoiled(spoiled),
         copyFailed: (key, error, retryIn) => {
           this.#monitor.copyFault = `segment ${key} cannot be written: ${error}`;
           log.error("copy_failed", { segment: key, error, retry_in_ms: retryIn });
@@ -124,26 +175,39 @@ export class Recorder {
           this.#monitor.copyFault = null;
           log.info("copy_recovered");
         },
+        journalFault: (why) => {
+          this.#monitor.journalFault = why;
+          if (why === null) log.info("journal_recovered");
+          else log.error("journal_failed", { why });
+        },
+        failed: (error) => {
+          this.#monitor.drainFault = "the drain is being rebuilt after an error";
+          log.error("drain_failed", { error });
+        },
+        rebuilt: ({ notices, ...told }) => {
+          this.#monitor.drainFault = null;
+          logJournals(log, notices);
+          log.warn("drain_rebuilt", told);
+        },
         died: (why) => {
           this.drainDied = true;
           this.#threadDied("drain worker", why);
         },
       },
     );
-    this.#capture = settings.record.raw ? new CaptureThread(writerOptions(settings, folder, run), log) : null;
-    this.#ingest = new IngestThread(
+    this.#capture = settings.record.raw
+      ? new CaptureThread(writerOptions(settings, folder, run), settings.ingest.workers, log)
+      : null;
+    this.#ingest = new IngestPool(
       {
-        connectionCounter: new SharedArrayBuffer(4),
-        publishBatch: settings.ingest.publish_batch,
-        quarantineInFlight: settings.quarantine.in_flight,
-        raw:
-          this.#capture === null
-            ? null
-            : { port: this.#capture.port, inFlight: settings.raw.in_flight, only: false },
+        settings,
+        rings: this.#rings,
+        raw: this.#capture === null ? null : { ports: this.#capture.ports, only: false },
       },
       {
         notice: (notice) => logNotice(log, notice),
-        gaps: (gaps, notNamed) => this.#gapsFound(gaps, notNamed),
+        gaps: (...told) => this.#gaps.told(...told),
+        connectionEnded: (ended) => this.#connectionEnded(ended),
         instrumentsChanged: (exchange) => this.#discovery.announced(exchange),
         quarantine: (frame) => {
           log.warn("frame_quarantined", {
@@ -154,52 +218,61 @@ export class Recorder {
           });
           return quarantine.keep(frame);
         },
-        died: (why) => this.#threadDied("ingest worker", why),
+        died: (worker, why) => this.#threadDied(worker, why),
       },
     );
     this.#discovery = new Discovery({
       settings,
       log,
-      ringsOf: (name) =>
-        this.#rings
-          .filter(({ exchange }) => exchange === name)
-          .map(({ stream, handle }) => ({ stream, handle })),
       events: {
         read: (name, reading) => this.#readInstruments(name, reading),
         wanted: (job) => this.#ingest.apply(job),
+        clock: (name, asked, took, server) => this.#monitor.clockTold(name, asked, took, server),
       },
     });
     this.#monitor = new Monitor({
       settings,
       log,
       rings: this.#rings,
-      publisher: this.#publisher,
+      uploader: this.#publication.uploader,
       drain: this.#drain,
       ingest: this.#ingest,
       quarantine,
+      recovered: recoveredCounters,
+      run,
     });
   }
 
   /**
    * Opens the data folder and starts recording. Exchanges that cannot be reached are tried for ever.
    *
-   * @throws FolderError when the data folder cannot be used.
+   * @param ending breaks off what may take long before it begins: it is to be stopped at once
+   * @throws FolderError when the data folder cannot be used
+   * @throws PreflightError when a destination cannot be used as it is set
+   * @throws NativeError when this is a single executable and there is no place for its native parts
    */
-  static async start(settings: Settings, log: Logger): Promise<Recorder> {
-    const folder = openFolder(settings.data);
-    const run = newRun(settings.instance, Date.now() * 1000);
-    const lock = lockFolder(folder, run);
-    const quarantine = await Quarantine.open(folder.quarantine, run, settings.quarantine.max_bytes);
-    const recorder = new Recorder({ settings, log, run, folder, lock, quarantine });
+  static async start(settings: Settings, log: Logger, ending?: AbortSignal): Promise<Recorder> {
+    const opened = await openRun(settings, log, ending);
+    const { run, folder, chain, leftovers, journals, ledger } = opened;
+    const recorder = new Recorder(settings, log, opened);
     log.info("collector_start", {
       run,
       version: VERSION,
       pid: process.pid,
       data: folder.root,
+      destinations: chain.map(({ where }) => where),
       exchanges: [...settings.record.exchanges],
       streams: [...settings.record.streams],
     });
-    await recorder.#recover(folder);
+    logRescue(log, opened.rescued);
+    logJournals(log, journals.notices);
+    for (const { path, rest } of journals.segments) log.info("journal_taken_over", { path, rows: rest });
+    await recoverGaps(
+      journals.segments.filter(({ stream }) => stream === "gaps"),
+      { ledger, notes: recorder.#notes, drain: recorder.#drain, clock: recorder.#clock, log },
+    );
+    recorder.#gaps.add(recorder.#holes);
+    await recorder.#publication.recover(leftovers.files, journals.segments);
     await recorder.#drain.ready;
     await recorder.#capture?.ready;
     recorder.#capture?.follow(recorder.#ingest);
@@ -214,30 +287,19 @@ export class Recorder {
     return this.#died.promise;
   }
 
+  /** When each symbol was last heard; see {@link IngestPool.freshness}. */
+  freshness(timeout: number): ReturnType<IngestPool["freshness"]> {
+    return this.#ingest.freshness(timeout);
+  }
+
   /** What is known now. */
   snapshot(): Snapshot {
     return this.#monitor.snapshot();
   }
 
-  /** Takes up what an earlier run left in the outbox. */
-  async #recover(folder: DataFolder): Promise<void> {
-    const { files, foreign } = await readOutbox(folder.outbox);
-    for (const path of foreign) {
-      const now = await this.#quarantine.moveFile(path);
-      this.#log.warn("file_quarantined", {
-        path,
-        now,
-        reason: "an unfinished or foreign file in the outbox",
-      });
-    }
-    for (const { key, path } of files) {
-      this.#publisher.add({ key, path, exchange: "", stream: "", rows: 0, ring: null });
-    }
-  }
-
   /** Notes what a list of instruments says, before its symbols may stand in rows. */
   async #readInstruments(name: ExchangeName, reading: Reading): Promise<void> {
-    const { wanted, fresh, changed, listed, delisted } = reading;
+    const { wanted, fresh, changed, same } = reading;
     const now = this.#clock.now();
     this.#drain.addRows(
       name,
@@ -245,7 +307,8 @@ export class Recorder {
       changed.map((one) => instrumentRow(one, now)),
       now,
     );
-    if (listed.length === 0 && delisted.length === 0) return;
+    if (same) return;
+    if (this.#ringFiles !== null) keepSymbols(this.#ringFiles, name, fresh, this.#log);
     await this.#drain.addSymbols(name, fresh);
     this.#monitor.symbols.set(
       name,
@@ -253,40 +316,17 @@ export class Recorder {
     );
   }
 
-  #gapsFound(gaps: readonly GapNotice[], notNamed: number): void {
-    const now = this.#clock.now();
-    for (const gap of gaps) {
-      const { exchange, stream } = gap;
-      const symbol = exchangeByName(exchange).normalizeSymbol(gap.instrument);
-      const row = sequenceGapRow(gap, symbol);
-      this.#drain.addRows(exchange, "gaps", [row], now);
-      const { reason, certainty, first_id, last_id, missed } = row;
-      this.#log.warn("gap", {
+  #connectionEnded(ended: ConnectionNotice): void {
+    const { exchange, connection } = ended;
+    if (this.#drain.roomFor("connections") === 0) {
+      this.#log.error("connection_not_written", {
         exchange,
-        stream,
-        symbol,
-        reason,
-        certainty,
-        first_id,
-        last_id,
-        missed,
-      } as LogFields);
+        connection,
+        why: "too many rows wait for a file",
+      });
+      return;
     }
-    if (notNamed > 0) this.#log.error("gaps_not_named", { count: notNamed });
-  }
-
-  #finished(file: FinishedFile): void {
-    const { key, path, exchange, stream, rows, ring } = file;
-    this.#publisher.add({ key, path, exchange, stream, rows, ring });
-  }
-
-  #published(file: OutboxFile): void {
-    const ring = file.ring === null ? undefined : this.#rings[file.ring];
-    if (ring !== undefined) ring.published += file.rows;
-    const earlier = file.exchange === "";
-    this.#monitor.filePublished(file);
-    const { key, exchange, stream, rows } = file;
-    this.#log.info("file_published", earlier ? { key, recovered: true } : { key, exchange, stream, rows });
+    this.#drain.addRows(exchange, "connections", [connectionRow(ended)], this.#clock.now());
   }
 
   #threadDied(thread: string, why: string): void {
@@ -304,21 +344,38 @@ export class Recorder {
     this.stopping = true;
     this.#discovery.stop();
     const { timeout } = this.#settings.stop;
+    const began = performance.now();
+    const closedAt = this.#clock.now();
+    this.#endRetention();
     await this.#ingest.stop(timeout);
     const raw = this.#capture?.stop(timeout);
-    const lost = await this.#drain.stop(timeout);
-    await this.#publisher.finish(timeout);
+    this.#gaps.stop(closedAt);
+    // First the rings: what is lost there still becomes rows of gaps, which are in files before the end.
+    const notDrained = await this.#drain.finish(timeout);
+    if (notDrained !== null) this.#gaps.lost(notDrained);
+    this.#gaps.close();
+    const lost = await this.#drain.stop(DATASETS_TIMEOUT);
+    // What could not be brought into a journal stays where it is, for the next start.
+    if (notDrained?.length === 0) this.#ringFiles?.remove();
+    // Rows of gaps that found no file are in the ledger, and come into one with the next run.
+    this.#notes.note(() => this.#ledger.end(closedAt, notDrained !== null));
+    // What this leaves is in the outbox, for the next start.
+    const rest = timeout - (performance.now() - began) - STOP_MARGIN;
+    await this.#publication.uploader.finish(Math.max(rest, Math.min(timeout, UPLOADS_MIN)));
     await this.#quarantine.flush();
     // Every frame stands in a capture or is counted; a shortfall is no reason to call the recording failed.
     const captured = await raw;
     const snapshot = this.#monitor.snapshot();
     this.#monitor.stop();
     clearInterval(this.#clockTimer);
+    this.#ledger.close();
     this.#lock.release();
     const { balance } = snapshot;
-    const left = balance.inOutbox + balance.uploading;
+    const left = balance.inOutbox + balance.uploading + balance.inJournal;
     const well =
-      lost === 0 && balance.holds && balance.received === balance.published + balance.dropped + left;
+      lost === 0 &&
+      balance.holds &&
+      balance.received + balance.recovered === balance.published + balance.dropped + left;
     const frames = framesOf(snapshot);
     const fields = {
       run: this.run,
@@ -331,17 +388,4 @@ export class Recorder {
     else this.#log.error("collector_stop", fields);
     return { run: this.run, exitCode: well ? 0 : 1, snapshot };
   }
-}
-
-function sealBounds(settings: Settings): Record<Stream, SealBounds> {
-  const { flush } = settings;
-  const entries = STREAM_NAMES.map((stream) => {
-    const own = flush.streams[stream];
-    const interval = SLOW_STREAMS.includes(stream) ? flush.slow_interval : flush.interval;
-    return [
-      stream,
-      { rows: own.rows ?? flush.rows, bytes: own.bytes ?? flush.bytes, interval: own.interval ?? interval },
-    ] as const;
-  });
-  return Object.fromEntries(entries) as Record<Stream, SealBounds>;
 }

@@ -1,7 +1,9 @@
 import type { Settings } from "../config/schema.ts";
 import type { Logger } from "../status/log.ts";
+import { Notifier, notifying } from "../status/notify/notifier.ts";
 import { type StatusServer, serveStatus } from "../status/server.ts";
 import { Recorder, type RecorderEnd } from "./recorder.ts";
+import { VERSION } from "./version.ts";
 
 /** A second signal within this many ms of the first is the same one: `bun run` and `timeout` double them. */
 const SIGNAL_ECHO = 1000;
@@ -16,18 +18,25 @@ const SIGNAL_ECHO = 1000;
  */
 export async function runSession(
   settings: Settings,
-  log: Logger,
+  lines: Logger,
   onStart: (recorder: Recorder, status: StatusServer) => void = () => undefined,
 ): Promise<RecorderEnd> {
+  const notifier = Notifier.open(settings, lines);
+  const log = notifier === null ? lines : notifying(lines, notifier);
   let recorder: Recorder | null = null;
-  const status = serveStatus({
-    host: settings.status.host,
-    port: settings.status.port,
-    snapshot: () => recorder?.snapshot() ?? null,
+  const status = await serveStatus({
+    settings: settings.status,
+    version: VERSION,
+    source: {
+      snapshot: () => recorder?.snapshot() ?? null,
+      freshness: async (timeout) => recorder?.freshness(timeout) ?? { streams: [], complete: false },
+    },
   });
   const signals = watchSignals(log);
+  const ending = new AbortController();
+  void signals.first.then(() => ending.abort());
   try {
-    recorder = await Recorder.start(settings, log);
+    recorder = await Recorder.start(settings, log, ending.signal);
     log.info("status_api", { url: status.url });
     onStart(recorder, status);
     const why = await Promise.race([
@@ -43,7 +52,7 @@ export async function runSession(
     return why === "died" ? { ...end, exitCode: 1 } : end;
   } finally {
     signals.stop();
-    await status.stop();
+    await Promise.all([status.stop(), notifier?.close()]);
   }
 }
 

@@ -2,18 +2,21 @@ import {
   COUNTER,
   HEAD,
   numberOffset,
+  numberStride,
   type RingHandle,
   type RingViews,
   TAIL,
   textOffset,
   viewsOf,
 } from "./memory.ts";
+import type { RowSource } from "./row-source.ts";
 
 /** The reading side of a ring: exactly one per ring at a time. */
-export class RingConsumer {
+export class RingConsumer implements RowSource {
   readonly handle: RingHandle;
   readonly #views: RingViews;
   readonly #mask: number;
+  readonly #stride: number;
   #tail: number;
   /** The producer's index as last seen. */
   #head: number;
@@ -22,8 +25,14 @@ export class RingConsumer {
     this.handle = handle;
     this.#views = viewsOf(handle);
     this.#mask = handle.capacity - 1;
+    this.#stride = numberStride(handle);
     this.#tail = Atomics.load(this.#views.control, TAIL);
     this.#head = Atomics.load(this.#views.control, HEAD);
+  }
+
+  /** The ring's memory. */
+  get buffer(): ArrayBufferLike {
+    return this.#views.buffer;
   }
 
   /**
@@ -49,7 +58,7 @@ export class RingConsumer {
   /** Value of a numeric column `offset` records after the tail. */
   number(column: number, offset: number): number {
     const index = (this.#tail + offset) & this.#mask;
-    return this.#views.numbers[column * this.handle.capacity + index];
+    return this.#views.numbers[column * this.#stride + index];
   }
 
   /** Where in the shared buffer a numeric column begins at the tail, in bytes. */
@@ -68,6 +77,31 @@ export class RingConsumer {
     counters[COUNTER.released] = counters[COUNTER.released] + count;
     this.#tail = (this.#tail + count) | 0;
     Atomics.store(control, TAIL, this.#tail);
+  }
+
+  /** Counts records that went from memory to disk only, or (negative) back into memory. */
+  parked(count: number): void {
+    this.#views.counters[COUNTER.parked] = this.#views.counters[COUNTER.parked] + count;
+  }
+
+  /** Nothing is parked any more: what was is counted anew. */
+  unparkAll(): void {
+    this.#views.counters[COUNTER.parked] = 0;
+  }
+
+  /** Records that were given back and are counted neither as filed nor as parked. */
+  unaccounted(): number {
+    const { counters } = this.#views;
+    return counters[COUNTER.released] - counters[COUNTER.filed] - counters[COUNTER.parked];
+  }
+
+  /** A number that whoever takes the ring over will find with it; 0 until it is set. */
+  get noted(): number {
+    return this.#views.counters[COUNTER.noted];
+  }
+
+  set noted(value: number) {
+    this.#views.counters[COUNTER.noted] = value;
   }
 
   /** Counts records that stand in a finished file. */

@@ -1,4 +1,14 @@
-import { COUNTER, HEAD, type RingHandle, type RingViews, TAIL, VERSION, viewsOf } from "./memory.ts";
+import {
+  COUNTER,
+  HEAD,
+  numberStride,
+  type RingHandle,
+  type RingViews,
+  TAIL,
+  textStride,
+  VERSION,
+  viewsOf,
+} from "./memory.ts";
 import { Row } from "./row.ts";
 import { TEXT_PIECES, TEXT_WORDS } from "./text.ts";
 
@@ -16,6 +26,10 @@ export class RingProducer {
   readonly #capacity: number;
   readonly #mask: number;
   readonly #columns: number;
+  readonly #numberStride: number;
+  readonly #textStride: number;
+  /** Pieces of texts that may hold something: short ids never touch the memory of the others. */
+  #pieces: number;
   readonly #texts: number;
   readonly #seqSlot: number;
   /** Records published, modulo 2^32: what head holds. */
@@ -45,6 +59,9 @@ export class RingProducer {
     this.#capacity = handle.capacity;
     this.#mask = handle.capacity - 1;
     this.#columns = handle.numbers;
+    this.#numberStride = numberStride(handle);
+    this.#textStride = textStride(handle);
+    this.#pieces = this.#views.counters[COUNTER.pieces];
     this.#texts = handle.texts;
     this.#seqSlot = seqSlot;
     this.#seq = this.#views.counters[COUNTER.offered];
@@ -56,6 +73,11 @@ export class RingProducer {
   /** Records staged and not yet published, dropped ones included. */
   get pending(): number {
     return this.#offered;
+  }
+
+  /** The running number that the next record takes. */
+  get nextSeq(): number {
+    return this.#seq;
   }
 
   /** Stages the row. Returns false when the ring was full and the record was dropped. */
@@ -71,10 +93,10 @@ export class RingProducer {
         return false;
       }
     }
-    const capacity = this.#capacity;
+    const stride = this.#numberStride;
     const index = next & this.#mask;
     const target = this.#views.numbers;
-    for (let column = 0, at = index; column < this.#columns; column++, at += capacity) {
+    for (let column = 0, at = index; column < this.#columns; column++, at += stride) {
       target[at] = numbers[column];
     }
     if (this.#texts > 0) this.#commitTexts(index);
@@ -85,11 +107,17 @@ export class RingProducer {
   #commitTexts(index: number): void {
     const words = this.row.words;
     const target = this.#views.words;
-    const stride = this.#capacity * 4;
+    const stride = this.#textStride;
     for (let text = 0; text < this.#texts; text++) {
       let from = text * TEXT_WORDS;
       let at = text * TEXT_PIECES * stride + index * 4;
       for (let piece = 0; piece < TEXT_PIECES; piece++, from += 4, at += stride) {
+        if (piece >= this.#pieces) {
+          if (words[from] === 0) break;
+          this.#pieces = piece + 1;
+          // Before the first of them is written: whoever writes here after us has to know.
+          this.#views.counters[COUNTER.pieces] = piece + 1;
+        }
         target[at] = words[from];
         target[at + 1] = words[from + 1];
         target[at + 2] = words[from + 2];

@@ -1,4 +1,4 @@
-import { TEXT_CELL_BYTES, TEXT_PIECES, TEXT_WORDS, writeText } from "./text.ts";
+import { copyText, TEXT_CELL_BYTES, TEXT_PIECES, TEXT_WORDS, writeText } from "./text.ts";
 
 /**
  * One record being put together: a slot per number (NaN = NULL) and cells per text.
@@ -26,7 +26,15 @@ export class Row {
   /** Sets text `slot` from bytes; false, and NULL, if they are more than TEXT_MAX_BYTES. */
   setText(slot: number, source: Uint8Array, from: number, to: number): boolean {
     const words = this.#words[slot];
-    if (writeText(this.#cells[slot], words, source, from, to)) return true;
+    if (writeText(words, source, from, to)) return true;
+    words.fill(0);
+    return false;
+  }
+
+  /** The same from memory that can be read by words, three bytes beyond `to` included. */
+  setTextFrom(slot: number, source: DataView, from: number, to: number): boolean {
+    const words = this.#words[slot];
+    if (copyText(words, source, from, to)) return true;
     words.fill(0);
     return false;
   }

@@ -1,15 +1,24 @@
 /** Binance USD-M futures on loopback: generated markets behind the exchange's own routes and rules. */
+import { Account, type Made } from "./account/account.ts";
 import { BinanceDialect, type SubscriptionSink } from "./binance/dialect.ts";
 import { contractInfo, FrameSpeller, type MarkState, wrapperHead } from "./binance/frames.ts";
 import { type Instrument, simulatedInstruments } from "./binance/instruments.ts";
-import { type Route, routeOf, streamSymbol } from "./binance/streams.ts";
+import { type Route, routeOf, streamSymbol, topicOf } from "./binance/streams.ts";
+import { Clock } from "./clock.ts";
 import type { Connection } from "./connection.ts";
+import { extras } from "./control.ts";
 import { Counters, type KindCounts } from "./counters.ts";
+import { Faults } from "./faults/faults.ts";
 import { Generation } from "./generation.ts";
 import { Market } from "./market.ts";
 import { Random } from "./random.ts";
 import { type ExchangeServer, serveExchange } from "./server.ts";
-import type { SimulatedExchange, SimulationOptions, SimulationStats } from "./simulation.ts";
+import {
+  ACCOUNT_EVENTS_MAX,
+  type SimulatedExchange,
+  type SimulationOptions,
+  type SimulationStats,
+} from "./simulation.ts";
 import { Zipf } from "./zipf.ts";
 
 /** Kinds of streams that are generated. Other streams of the exchange are acknowledged and stay silent. */
@@ -21,7 +30,7 @@ export type BinanceKind = (typeof BINANCE_KINDS)[number];
 export interface BinanceOptions extends SimulationOptions {
   /** USDT perpetuals that trade; three more that discovery must skip are listed besides. */
   readonly instruments?: number;
-  /** Perpetuals that are announced and wait for {@link SimulatedBinance.list}. */
+  /** Perpetuals that are announced and wait for {@link SimulatedBinance.list}: one unless told otherwise. */
   readonly waiting?: number;
   /**
    * Events per second over bookTicker and aggTrade of all instruments, whoever subscribed what; mark
@@ -58,6 +67,8 @@ interface Channel {
   readonly route: Route;
   readonly head: string;
   readonly subscribers: Connection[];
+  /** Whether its events are made even if nobody is subscribed: for the account, once somebody was. */
+  wanted: boolean;
 }
 
 /** One symbol: its market and its streams. */
@@ -96,11 +107,14 @@ export function startBinance(options: BinanceOptions = {}): SimulatedBinance {
 
 class Simulation implements SimulatedBinance, SubscriptionSink {
   readonly finished: Promise<void>;
+  readonly faults: Faults;
+  readonly account: Account | undefined;
 
   readonly #instruments: Instrument[];
   readonly #server: ExchangeServer;
   readonly #generation: Generation;
   readonly #counters: Counters<BinanceKind>;
+  readonly #clock = new Clock();
   readonly #waiting: Feed[];
   readonly #channels = new Map<string, Channel>();
   readonly #allBooks: Channel;
@@ -118,10 +132,12 @@ class Simulation implements SimulatedBinance, SubscriptionSink {
   constructor({
     seed = 1,
     instruments = 200,
-    waiting = 0,
+    waiting = 1,
     skew = 0.8,
     liquidationShare = 0.002,
     streamsPerConnection,
+    account = false,
+    accountEventsMax = ACCOUNT_EVENTS_MAX,
     ...common
   }: BinanceOptions) {
     this.#instruments = simulatedInstruments(instruments + waiting, Date.now()).map((instrument, rank) =>
@@ -129,10 +145,12 @@ class Simulation implements SimulatedBinance, SubscriptionSink {
         ? instrument
         : { ...instrument, status: "PENDING_TRADING" },
     );
-    this.#counters = new Counters(
-      this.#instruments.map((instrument) => instrument.symbol),
-      BINANCE_KINDS,
-    );
+    const symbols = this.#instruments.map((instrument) => instrument.symbol);
+    this.#counters = new Counters(symbols, BINANCE_KINDS);
+    this.faults = new Faults(seed);
+    this.account = account
+      ? new Account({ symbols, kinds: BINANCE_KINDS, eventsMax: accountEventsMax })
+      : undefined;
     this.#allBooks = this.#channel("!bookTicker");
     this.#allLiquidations = this.#channel("!forceOrder@arr");
     const feeds = this.#instruments.flatMap((instrument, rank) =>
@@ -145,20 +163,37 @@ class Simulation implements SimulatedBinance, SubscriptionSink {
     this.#skew = skew;
     this.#zipf = new Zipf(this.#feeds.length, skew);
     this.#liquidationShare = liquidationShare;
-    this.#server = serveExchange(
-      new BinanceDialect({
-        instruments: this.#instruments,
-        sink: this,
-        stats: () => this.stats(),
-        ...(streamsPerConnection === undefined ? {} : { streamsPerConnection }),
-      }),
-      common,
-    );
+    const dialect = new BinanceDialect({
+      instruments: this.#instruments,
+      sink: this,
+      stats: () => this.stats(),
+      now: () => this.#clock.now(),
+      refuses: (connection, stream) => this.faults.refuses(connection, stream),
+      ...(streamsPerConnection === undefined ? {} : { streamsPerConnection }),
+    });
+    this.#server = serveExchange(dialect, common, extras(this.faults, dialect, this.account));
     this.#generation = new Generation(common, {
       connections: this.#server.connections,
       counts: this.#counters.counts,
-      events: (count, wallMs) => this.#events(count, wallMs),
-      second: (wallMs) => this.#markPrices(wallMs),
+      clock: this.#clock,
+      restless: account,
+      events: (count, ms) => this.#events(count, ms),
+      second: (wallMs, ms) => this.#markPrices(wallMs, ms),
+    });
+    const { connections, wire } = this.#server;
+    this.faults.attach({
+      connections,
+      kinds: BINANCE_KINDS,
+      clock: this.#clock,
+      ...(wire === undefined ? {} : { wire }),
+      symbols: () => this.#feeds.map(({ instrument }) => instrument.symbol),
+      describe: (slot) => this.#counters.at(slot),
+      topic: topicOf,
+      flush: (connection) => this.#generation.flushOne(connection),
+      listen: (on) => this.#server.listen(on),
+      clockStepped: () => this.#forgetTimes(),
+      list: () => this.list().symbol,
+      delist: (symbol) => this.delist(symbol),
     });
     this.finished = this.#generation.finished;
   }
@@ -202,22 +237,24 @@ class Simulation implements SimulatedBinance, SubscriptionSink {
     if (feed === undefined)
       throw new Error("no perpetual waits to be listed: start with more of them (waiting)");
     this.#trading([...this.#feeds, feed]);
-    return this.#change(feed.rank, { status: "TRADING", onboardMs: Date.now() });
+    return this.#change(feed.rank, { status: "TRADING", onboardMs: this.#clock.now() });
   }
 
   delist(symbol: string): void {
     const feed = this.#feeds.find(({ instrument }) => instrument.symbol === symbol);
     if (feed === undefined) throw new Error(`${symbol} is no contract that trades`);
     this.#trading(this.#feeds.filter((other) => other !== feed));
-    this.#change(feed.rank, { status: "SETTLING", deliveryMs: Date.now() });
+    this.#change(feed.rank, { status: "SETTLING", deliveryMs: this.#clock.now() });
   }
 
   async stop(): Promise<void> {
     this.#generation.stop();
+    await this.faults.stop();
     await this.#server.stop();
   }
 
   subscribed(connection: Connection, stream: string): void {
+    this.faults.subscribed(connection, stream);
     if (stream === ANNOUNCEMENTS && routeOf(stream) === connection.endpoint.route) {
       this.#announced.add(connection);
       return;
@@ -229,10 +266,12 @@ class Simulation implements SimulatedBinance, SubscriptionSink {
       return;
     }
     channel.subscribers.push(connection);
+    channel.wanted = this.account !== undefined;
     this.#generation.subscribed(true);
   }
 
   unsubscribed(connection: Connection, stream: string): void {
+    this.faults.unsubscribed(connection, stream);
     if (stream === ANNOUNCEMENTS && this.#announced.delete(connection)) return;
     const channel = this.#channels.get(stream);
     if (channel?.route !== connection.endpoint.route) {
@@ -241,6 +280,15 @@ class Simulation implements SimulatedBinance, SubscriptionSink {
     }
     channel.subscribers.splice(channel.subscribers.indexOf(connection), 1);
     this.#generation.unsubscribed(connection, true);
+  }
+
+  /** The clock was set: times may go back this once. */
+  #forgetTimes(): void {
+    for (const feed of this.#feeds) {
+      feed.matchedMs = 0;
+      feed.tradedMs = 0;
+      feed.liquidatedSecond = 0;
+    }
   }
 
   /** From now on these have markets that move. */
@@ -255,7 +303,7 @@ class Simulation implements SimulatedBinance, SubscriptionSink {
     if (before === undefined) throw new Error(`no instrument has rank ${rank}`);
     const after = { ...before, ...change };
     this.#instruments[rank] = after;
-    const payload = contractInfo(after, Date.now());
+    const payload = contractInfo(after, this.#clock.now());
     const wrapped = `${wrapperHead(ANNOUNCEMENTS)}${payload}}`;
     for (const connection of this.#announced) {
       connection.reply(connection.endpoint.wrapped ? wrapped : payload);
@@ -264,57 +312,61 @@ class Simulation implements SimulatedBinance, SubscriptionSink {
     return after;
   }
 
-  #events(count: number, wallMs: number): void {
+  #events(count: number, ms: number): void {
     for (let i = 0; i < count && this.#feeds.length > 0; i++) {
       const feed = this.#feeds[this.#zipf.pick(this.#random)] as Feed;
-      if (feed.market.step()) this.#trade(feed, wallMs);
-      else this.#quote(feed, wallMs);
+      if (feed.market.step()) this.#trade(feed, ms);
+      else this.#quote(feed, ms);
     }
   }
 
-  #quote(feed: Feed, wallMs: number): void {
-    const everyone = this.#allBooks.subscribers.length;
-    if (feed.book.subscribers.length + everyone === 0) return;
-    feed.matchedMs = Math.max(feed.matchedMs, wallMs - this.#lags.below(MATCH_LAG_MS));
-    const payload = feed.speller.bookTicker(feed.market, feed.matchedMs, wallMs);
-    deliver(feed.book, payload, feed.slots.bookTicker);
-    if (everyone > 0) deliver(this.#allBooks, payload, feed.slots.bookTicker);
+  #quote(feed: Feed, ms: number): void {
+    const all = this.#allBooks;
+    if (!wanted(feed.book) && !wanted(all)) return;
+    feed.matchedMs = Math.max(feed.matchedMs, ms - this.#lags.below(MATCH_LAG_MS));
+    const slot = feed.slots.bookTicker;
+    const payload = feed.speller.bookTicker(feed.market, feed.matchedMs, ms);
+    const made = this.account?.frame().add(slot, feed.market.updateId, ms);
+    deliver(feed.book, payload, slot, made);
+    deliver(all, payload, slot, made);
   }
 
-  #trade(feed: Feed, wallMs: number): void {
+  #trade(feed: Feed, ms: number): void {
     const liquidated = feed.market.liquidate(this.#liquidationShare);
-    if (feed.trade.subscribers.length > 0) {
-      feed.tradedMs = Math.max(feed.tradedMs, wallMs - this.#lags.below(TRADE_LAG_MS));
-      deliver(feed.trade, feed.speller.aggTrade(feed.market, feed.tradedMs, wallMs), feed.slots.aggTrade);
+    if (wanted(feed.trade)) {
+      feed.tradedMs = Math.max(feed.tradedMs, ms - this.#lags.below(TRADE_LAG_MS));
+      const slot = feed.slots.aggTrade;
+      const made = this.account?.frame().add(slot, feed.market.tradeId, ms);
+      deliver(feed.trade, feed.speller.aggTrade(feed.market, feed.tradedMs, ms), slot, made);
     }
-    const second = Math.floor(wallMs / 1000);
+    const second = Math.floor(ms / 1000);
     if (!liquidated || feed.liquidatedSecond === second) return;
     feed.liquidatedSecond = second;
-    const { subscribers } = this.#allLiquidations;
-    if (feed.liquidation.subscribers.length + subscribers.length === 0) return;
-    const orderedMs = wallMs - this.#lags.below(LIQUIDATION_LAG_MS);
-    const payload = feed.speller.forceOrder(feed.market, orderedMs, wallMs);
-    deliver(feed.liquidation, payload, feed.slots.forceOrder);
-    deliver(this.#allLiquidations, payload, feed.slots.forceOrder);
+    if (!wanted(feed.liquidation) && !wanted(this.#allLiquidations)) return;
+    const orderedMs = ms - this.#lags.below(LIQUIDATION_LAG_MS);
+    const payload = feed.speller.forceOrder(feed.market, orderedMs, ms);
+    const made = this.account?.frame().add(feed.slots.forceOrder, orderedMs, ms);
+    deliver(feed.liquidation, payload, feed.slots.forceOrder, made);
+    deliver(this.#allLiquidations, payload, feed.slots.forceOrder, made);
   }
 
-  #markPrices(wallMs: number): void {
+  #markPrices(wallMs: number, ms: number): void {
     const third = wallMs % 3000 === 0;
     for (const feed of this.#feeds) {
       moveMark(feed);
       const { markSecond, markThreeSeconds } = feed;
-      if (markSecond.subscribers.length === 0 && !(third && markThreeSeconds.subscribers.length > 0))
-        continue;
-      const payload = feed.speller.markPrice(feed.mark, wallMs);
-      deliver(markSecond, payload, feed.slots.markPrice);
-      if (third) deliver(markThreeSeconds, payload, feed.slots.markPrice);
+      if (!wanted(markSecond) && !(third && wanted(markThreeSeconds))) continue;
+      const payload = feed.speller.markPrice(feed.mark, ms);
+      const made = this.account?.frame().add(feed.slots.markPrice, ms, ms);
+      deliver(markSecond, payload, feed.slots.markPrice, made);
+      if (third) deliver(markThreeSeconds, payload, feed.slots.markPrice, made);
     }
   }
 
   #channel(stream: string): Channel {
     const route = routeOf(stream);
     if (route === undefined) throw new Error(`no route serves the stream ${stream}`);
-    const channel: Channel = { route, head: wrapperHead(stream), subscribers: [] };
+    const channel: Channel = { route, head: wrapperHead(stream), subscribers: [], wanted: false };
     this.#channels.set(stream, channel);
     return channel;
   }
@@ -351,13 +403,18 @@ class Simulation implements SimulatedBinance, SubscriptionSink {
   }
 }
 
+/** Whether somebody is to be told. */
+function wanted(channel: Channel): boolean {
+  return channel.subscribers.length > 0 || channel.wanted;
+}
+
 /** One payload to all subscribers of one stream; the wrapped text is joined once. */
-function deliver(channel: Channel, payload: string, slot: number): void {
+function deliver(channel: Channel, payload: string, slot: number, made: Made | undefined): void {
   const { subscribers } = channel;
   if (subscribers.length === 0) return;
   const wrapped = `${channel.head}${payload}}`;
   for (const connection of subscribers)
-    connection.queue(connection.endpoint.wrapped ? wrapped : payload, slot);
+    connection.queue(connection.endpoint.wrapped ? wrapped : payload, slot, made);
 }
 
 /** Mark and index follow the market; the funding rate walks on its own. */

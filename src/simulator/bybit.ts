@@ -1,14 +1,30 @@
 /** Bybit v5 linear on loopback: generated markets behind the exchange's own route, acks and rules. */
+import { Account, type Made } from "./account/account.ts";
 import { BybitDialect, type SubscriptionSink } from "./bybit/dialect.ts";
 import { Feed, GENERATED, type Generated } from "./bybit/feed.ts";
 import { bybitInstruments, type Instrument, type Status } from "./bybit/instruments.ts";
-import { type EventKind, type FrameKind, FrameTally, type Tally } from "./bybit/tally.ts";
+import {
+  EVENT_KINDS,
+  type EventKind,
+  FRAME_KINDS,
+  type FrameKind,
+  FrameTally,
+  type Tally,
+} from "./bybit/tally.ts";
 import { topicOf } from "./bybit/topics.ts";
+import { Clock } from "./clock.ts";
 import type { Connection } from "./connection.ts";
+import { extras } from "./control.ts";
+import { Faults } from "./faults/faults.ts";
 import { Generation } from "./generation.ts";
 import { Random } from "./random.ts";
 import { type ExchangeServer, serveExchange } from "./server.ts";
-import type { SimulatedExchange, SimulationOptions, SimulationStats } from "./simulation.ts";
+import {
+  ACCOUNT_EVENTS_MAX,
+  type SimulatedExchange,
+  type SimulationOptions,
+  type SimulationStats,
+} from "./simulation.ts";
 import { Zipf } from "./zipf.ts";
 
 /** Settings of {@link startBybit}; all have defaults. */
@@ -77,7 +93,10 @@ export function startBybit(options: BybitOptions = {}): SimulatedBybit {
 
 class Simulation implements SimulatedBybit, SubscriptionSink {
   readonly finished: Promise<void>;
+  readonly faults: Faults;
+  readonly account: Account | undefined;
 
+  readonly #clock = new Clock();
   readonly #server: ExchangeServer;
   readonly #dialect: BybitDialect;
   readonly #generation: Generation;
@@ -107,12 +126,24 @@ class Simulation implements SimulatedBybit, SubscriptionSink {
     argsCharsMax,
     pageSize,
     withoutLiquidations = [],
+    account = false,
+    accountEventsMax = ACCOUNT_EVENTS_MAX,
     ...common
   }: BybitOptions) {
     const list = bybitInstruments(instruments, preLaunch, Date.now());
     this.#instruments = new Map(list.map((instrument) => [instrument.symbol, instrument]));
-    this.#tally = new FrameTally(list.map(({ symbol }) => symbol));
+    const symbols = list.map(({ symbol }) => symbol);
+    this.#tally = new FrameTally(symbols);
     this.#feeds = list.map((instrument, index) => new Feed(instrument, index, seed));
+    this.faults = new Faults(seed);
+    this.account = account
+      ? new Account({
+          symbols,
+          kinds: EVENT_KINDS,
+          eventsMax: accountEventsMax,
+          id: (symbol, kind, id) => this.#idText(symbol, kind, id),
+        })
+      : undefined;
     this.#feedBySymbol = new Map(this.#feeds.map((feed) => [feed.instrument.symbol, feed]));
     this.#random = new Random(`${seed}/exchange`);
     this.#lags = new Random(`${seed}/lags`);
@@ -124,21 +155,46 @@ class Simulation implements SimulatedBybit, SubscriptionSink {
       sink: this,
       stats: () => this.stats(),
       withoutLiquidations,
+      now: () => this.#clock.now(),
+      refuses: (connection, topic) => this.faults.refuses(connection, topic),
       ...(argsCharsMax === undefined ? {} : { argsCharsMax }),
       ...(pageSize === undefined ? {} : { pageSize }),
     });
-    this.#server = serveExchange(this.#dialect, {
-      messagesPerSecond: MESSAGES_PER_SECOND,
-      // Bybit neither pings nor documents a lifetime.
-      pingIntervalMs: Number.POSITIVE_INFINITY,
-      lifetimeMs: Number.POSITIVE_INFINITY,
-      ...common,
-    });
+    this.#server = serveExchange(
+      this.#dialect,
+      {
+        messagesPerSecond: MESSAGES_PER_SECOND,
+        // Bybit neither pings nor documents a lifetime.
+        pingIntervalMs: Number.POSITIVE_INFINITY,
+        lifetimeMs: Number.POSITIVE_INFINITY,
+        ...common,
+      },
+      extras(this.faults, this.#dialect, this.account),
+    );
     this.#generation = new Generation(common, {
       connections: this.#server.connections,
       counts: this.#tally.counts,
-      events: (count, wallMs) => this.#events(count, wallMs),
-      second: (wallMs) => this.#second(wallMs),
+      clock: this.#clock,
+      restless: account,
+      events: (count, ms) => this.#events(count, ms),
+      second: (_wallMs, ms) => this.#second(ms),
+    });
+    const { connections, wire } = this.#server;
+    this.faults.attach({
+      connections,
+      kinds: FRAME_KINDS,
+      clock: this.#clock,
+      ...(wire === undefined ? {} : { wire }),
+      symbols: () => this.#feeds.filter(({ active }) => active).map(({ instrument }) => instrument.symbol),
+      describe: (slot) => this.#tally.at(slot),
+      topic: topicOfFrames,
+      flush: (connection) => this.#generation.flushOne(connection),
+      listen: (on) => this.#server.listen(on),
+      clockStepped: () => {
+        for (const feed of this.#feeds) feed.forgetTimes();
+      },
+      list: () => this.#listNext(),
+      delist: (symbol) => this.setStatus(symbol, "Closed"),
     });
     this.finished = this.#generation.finished;
     this.#idleCheck = setInterval(
@@ -194,12 +250,14 @@ class Simulation implements SimulatedBybit, SubscriptionSink {
 
   async stop(): Promise<void> {
     this.#generation.stop();
+    await this.faults.stop();
     clearInterval(this.#idleCheck);
     await this.#server.stop();
   }
 
   /** The snapshot of a book or ticker leaves at once, before the ack, as it can on the exchange. */
   subscribed(connection: Connection, topic: string): void {
+    this.faults.subscribed(connection, topic);
     const found = this.#find(topic);
     if (found === undefined) {
       this.#generation.subscribed(false);
@@ -207,21 +265,25 @@ class Simulation implements SimulatedBybit, SubscriptionSink {
     }
     const { feed, kind } = found;
     feed.subscribers[kind].push(connection);
-    const wallMs = Date.now();
+    if (this.account !== undefined) feed.wanted.add(kind);
+    const ms = this.#clock.now();
     if (feed.active && kind === "orderbook.1") {
-      if (feed.matchedMs === 0) feed.matchedMs = wallMs;
-      connection.queue(bookFrame(feed, wallMs), this.#tally.bookSlot(feed.index));
+      if (feed.matchedMs === 0) feed.matchedMs = ms;
+      const made = this.#accountBook(feed, ms, true);
+      connection.queue(bookFrame(feed, ms), this.#tally.bookSlot(feed.index), made);
     } else if (feed.active && kind === "tickers") {
       // Later it moves with a delta, so that every subscriber hears of it.
-      if (feed.ticker.nextFundingMs === 0) feed.ticker.nextFundingMs = feed.nextFunding(wallMs);
-      const frame = feed.speller.tickerSnapshot(feed.market, feed.ticker, wallMs);
-      connection.queue(frame, this.#tickerSlot(feed, 255));
+      if (feed.ticker.nextFundingMs === 0) feed.ticker.nextFundingMs = feed.nextFunding(ms);
+      const frame = feed.speller.tickerSnapshot(feed.market, feed.ticker, ms);
+      const slot = this.#tickerSlot(feed, 255);
+      connection.queue(frame, slot, this.#accountTicker(feed, slot, ms, true));
     }
     this.#generation.flushOne(connection);
     this.#generation.subscribed(true);
   }
 
   unsubscribed(connection: Connection, topic: string): void {
+    this.faults.unsubscribed(connection, topic);
     const found = this.#find(topic);
     if (found === undefined) {
       this.#generation.unsubscribed(connection, false);
@@ -239,74 +301,107 @@ class Simulation implements SimulatedBybit, SubscriptionSink {
     return kind === undefined || feed === undefined ? undefined : { feed, kind };
   }
 
-  #events(count: number, wallMs: number): void {
+  #events(count: number, ms: number): void {
     for (let i = 0; i < count; i++) {
       const feed = this.#feeds[this.#zipf.pick(this.#random)] as Feed;
       if (!feed.active) continue;
-      if (feed.market.step()) this.#trade(feed, wallMs);
-      else this.#quote(feed, wallMs);
+      if (feed.market.step()) this.#trade(feed, ms);
+      else this.#quote(feed, ms);
     }
-    this.#liquidations(wallMs, this.#generation.ended);
+    this.#liquidations(ms, this.#generation.ended);
   }
 
-  #quote(feed: Feed, wallMs: number): void {
+  #quote(feed: Feed, ms: number): void {
     feed.updateId++;
-    const subscribers = feed.subscribers["orderbook.1"];
-    if (subscribers.length === 0) return;
-    feed.matchedMs = Math.max(feed.matchedMs, wallMs - this.#lags.below(MATCH_LAG_MS));
-    deliver(subscribers, bookFrame(feed, wallMs), this.#tally.bookSlot(feed.index));
+    if (!feed.wants("orderbook.1")) return;
+    feed.matchedMs = Math.max(feed.matchedMs, ms - this.#lags.below(MATCH_LAG_MS));
+    this.#book(feed, ms);
   }
 
-  #trade(feed: Feed, wallMs: number): void {
+  #book(feed: Feed, ms: number): void {
+    const made = this.#accountBook(feed, ms, false);
+    deliver(feed.subscribers["orderbook.1"], bookFrame(feed, ms), this.#tally.bookSlot(feed.index), made);
+  }
+
+  #trade(feed: Feed, ms: number): void {
     const { market, speller, index } = feed;
-    if (market.liquidate(this.#liquidationShare)) this.#liquidate(feed, wallMs);
-    const subscribers = feed.subscribers.publicTrade;
-    if (subscribers.length === 0) return;
-    feed.tradedMs = Math.max(feed.tradedMs, wallMs - this.#lags.below(TRADE_LAG_MS));
-    const slot = this.#tally.tradesSlot(index, speller.tradesOf(market));
-    deliver(subscribers, speller.trades(market, feed.tradedMs, wallMs), slot);
+    if (market.liquidate(this.#liquidationShare)) this.#liquidate(feed, ms);
+    if (!feed.wants("publicTrade")) return;
+    feed.tradedMs = Math.max(feed.tradedMs, ms - this.#lags.below(TRADE_LAG_MS));
+    const count = speller.tradesOf(market);
+    const made = this.account?.frame();
+    const series = this.account?.series(index, "publicTrade") ?? 0;
+    for (let i = 0; i < count; i++) made?.add(series, market.firstFill + i, ms);
+    const frame = speller.trades(market, feed.tradedMs, ms);
+    deliver(feed.subscribers.publicTrade, frame, this.#tally.tradesSlot(index, count), made);
   }
 
-  #liquidate(feed: Feed, wallMs: number): void {
-    if (feed.subscribers.allLiquidation.length === 0) return;
+  #liquidate(feed: Feed, ms: number): void {
+    if (!feed.wants("allLiquidation")) return;
     const { liquidationSells, liquidationAmount, liquidationPrice } = feed.market;
-    if (feed.liquidations.length === 0) feed.liquidationsDueMs = wallMs + LIQUIDATION_EVERY_MS;
-    feed.keepLiquidation({
-      ms: wallMs,
-      long: liquidationSells,
-      amount: liquidationAmount,
-      price: liquidationPrice,
-    });
+    if (feed.liquidations.length === 0) feed.liquidationsDueMs = ms + LIQUIDATION_EVERY_MS;
+    feed.keepLiquidation({ ms, long: liquidationSells, amount: liquidationAmount, price: liquidationPrice });
     this.#liquidated.add(feed);
   }
 
   /** Sends the liquidations that are due, or all. */
-  #liquidations(wallMs: number, all: boolean): void {
+  #liquidations(ms: number, all: boolean): void {
     for (const feed of this.#liquidated) {
-      if (!all && wallMs < feed.liquidationsDueMs) continue;
+      if (!all && ms < feed.liquidationsDueMs) continue;
       this.#liquidated.delete(feed);
-      const frame = feed.speller.liquidations(feed.liquidations, wallMs);
+      const frame = feed.speller.liquidations(feed.liquidations, ms);
       const slot = this.#tally.liquidationsSlot(feed.index, feed.liquidations.length);
+      const made = this.account?.frame();
+      const series = this.account?.series(feed.index, "allLiquidation") ?? 0;
+      for (const liquidation of feed.liquidations) made?.add(series, liquidation.ms, ms);
       feed.liquidations = [];
-      deliver(feed.subscribers.allLiquidation, frame, slot);
+      deliver(feed.subscribers.allLiquidation, frame, slot, made);
     }
   }
 
   /** Tickers that changed, and books that did not. */
-  #second(wallMs: number): void {
+  #second(ms: number): void {
     for (const feed of this.#feeds) {
       if (!feed.active) continue;
-      const changed = feed.moveTicker(wallMs);
-      const { tickers, "orderbook.1": books } = feed.subscribers;
-      if (changed !== 0 && tickers.length > 0) {
-        const frame = feed.speller.tickerDelta(feed.market, feed.ticker, changed, wallMs);
-        deliver(tickers, frame, this.#tickerSlot(feed, changed));
+      const changed = feed.moveTicker(ms);
+      if (changed !== 0 && feed.wants("tickers")) {
+        const frame = feed.speller.tickerDelta(feed.market, feed.ticker, changed, ms);
+        const slot = this.#tickerSlot(feed, changed);
+        deliver(feed.subscribers.tickers, frame, slot, this.#accountTicker(feed, slot, ms, false));
       }
-      if (books.length > 0 && wallMs - feed.bookSentMs >= this.#bookResendMs) {
-        deliver(books, bookFrame(feed, wallMs), this.#tally.bookSlot(feed.index));
-      }
+      if (feed.wants("orderbook.1") && ms - feed.bookSentMs >= this.#bookResendMs) this.#book(feed, ms);
     }
-    this.#liquidations(wallMs, false);
+    this.#liquidations(ms, false);
+  }
+
+  #accountBook({ index, updateId }: Feed, ms: number, first: boolean): Made | undefined {
+    return this.account?.frame(first).add(this.account.series(index, "orderbook"), updateId, ms);
+  }
+
+  /** A ticker is one event for each stream whose fields it carries; none has an id, `cs` is nearest to one. */
+  #accountTicker({ index, market }: Feed, slot: number, ms: number, first: boolean): Made | undefined {
+    const { account } = this;
+    if (account === undefined) return undefined;
+    const made = account.frame(first);
+    for (const kind of this.#tally.eventsAt(slot)) {
+      made.add(account.series(index, kind), market.updateId, ms);
+    }
+    return made;
+  }
+
+  #idText(symbol: number, kind: string, id: number): string {
+    const feed = kind === "publicTrade" ? this.#feeds[symbol] : undefined;
+    return feed === undefined ? String(id) : feed.speller.tradeId(id);
+  }
+
+  /** Lets the next perpetual that has not traded yet do so. */
+  #listNext(): string {
+    const next = this.instruments.find(({ status }) => status === "PreLaunch");
+    if (next === undefined) {
+      throw new Error("no perpetual waits to be listed: start with more of them (preLaunch)");
+    }
+    this.setStatus(next.symbol, "Trading");
+    return next.symbol;
   }
 
   #tickerSlot(feed: Feed, changed: number): number {
@@ -330,6 +425,20 @@ function bookFrame(feed: Feed, sentMs: number): string {
 }
 
 /** One frame to all subscribers of a topic. */
-function deliver(subscribers: readonly Connection[], frame: string, slot: number): void {
-  for (const connection of subscribers) connection.queue(frame, slot);
+function deliver(
+  subscribers: readonly Connection[],
+  frame: string,
+  slot: number,
+  made: Made | undefined,
+): void {
+  for (const connection of subscribers) connection.queue(frame, slot, made);
+}
+
+/** What a topic brings, by the kinds in which frames are counted. */
+function topicOfFrames(text: string): { symbol: string; kind: FrameKind } | undefined {
+  const topic = topicOf(text);
+  const kind = FRAME_KINDS.find(
+    (known) => known === (topic?.kind === "orderbook.1" ? "orderbook" : topic?.kind),
+  );
+  return topic === undefined || kind === undefined ? undefined : { symbol: topic.symbol, kind };
 }

@@ -28,6 +28,14 @@ export class Counters<Kind extends string> {
     return symbol * this.#kinds.length + this.#kinds.indexOf(kind);
   }
 
+  /** What is counted at a slot. */
+  at(slot: number): { symbol: string; kind: Kind } {
+    const symbol = this.#symbols[Math.floor(slot / this.#kinds.length)];
+    const kind = this.#kinds[slot % this.#kinds.length];
+    if (symbol === undefined || kind === undefined) throw new Error(`nothing is counted at ${slot}`);
+    return { symbol, kind };
+  }
+
   /** Sums over all symbols. */
   totals(): KindCounts<Kind> {
     const totals = this.#zero();

@@ -2,6 +2,8 @@
  * The part of a generated exchange that all of them share: its markets move at a pace, what they say is
  * handed to those who subscribed, and a run can be paused or has an end.
  */
+
+import type { Clock } from "./clock.ts";
 import type { Connection, Counts } from "./connection.ts";
 import { Delivery, type DeliveryBounds } from "./delivery.ts";
 import { Scheduler } from "./scheduler.ts";
@@ -42,10 +44,17 @@ export interface GenerationTarget {
   readonly connections: ReadonlySet<Connection>;
   /** Where a frame that a socket took is counted, by slot. */
   readonly counts: Counts;
-  /** Makes `count` moves now (`wallMs` = epoch ms) and queues what they say. */
-  events(count: number, wallMs: number): void;
-  /** A new second of wall time has begun at `wallMs`, a multiple of 1000: queues what is due. */
-  second(wallMs: number): void;
+  /** The exchange's clock, which gives the times of its frames. */
+  readonly clock: Clock;
+  /** Whether the markets go on while nobody is subscribed any more, as real ones do: an account needs it. */
+  readonly restless: boolean;
+  /** Makes `count` moves now (`ms` = epoch ms by the exchange's clock) and queues what they say. */
+  events(count: number, ms: number): void;
+  /**
+   * A new second of wall time has begun: queues what is due. `wallMs` = its beginning, a multiple of 1000;
+   * `ms` = the same by the exchange's clock.
+   */
+  second(wallMs: number, ms: number): void;
   /** Told of each connection that frames left on. */
   delivered?(connection: Connection): void;
 }
@@ -58,7 +67,10 @@ export class Generation {
   readonly finished: Promise<void>;
   readonly #scheduler: Scheduler;
   readonly #delivery: Delivery;
+  readonly #restless: boolean;
   #paused = false;
+  /** Whether anybody ever subscribed. */
+  #begun = false;
   #subscriptions = 0;
   #silent = 0;
 
@@ -79,6 +91,8 @@ export class Generation {
   ) {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.finished = promise;
+    this.#restless = target.restless;
+    const { clock } = target;
     this.#delivery = new Delivery({
       connections: target.connections,
       counts: target.counts,
@@ -101,15 +115,16 @@ export class Generation {
       },
       {
         events: (count, wallMs) => {
-          target.events(count, wallMs);
+          target.events(count, wallMs + clock.offsetMs);
           this.#delivery.flush();
           if (this.ended) void this.#delivery.drained().then(resolve);
         },
         second: (wallMs) => {
-          target.second(wallMs);
+          target.second(wallMs, wallMs + clock.offsetMs);
           this.#delivery.flush();
         },
-        blocked: () => this.#delivery.blocked(),
+        // Nobody sets the pace when nobody is there.
+        blocked: () => this.#subscriptions === 0 || this.#delivery.blocked(),
       },
     );
   }
@@ -126,6 +141,7 @@ export class Generation {
       return;
     }
     this.#subscriptions++;
+    this.#begun = true;
     if (!this.#paused) this.#scheduler.start();
   }
 
@@ -136,7 +152,7 @@ export class Generation {
       return;
     }
     this.#subscriptions--;
-    if (this.#subscriptions === 0) this.#scheduler.stop();
+    if (this.#subscriptions === 0 && !this.#restless) this.#scheduler.stop();
     this.#delivery.forget(connection);
   }
 
@@ -164,7 +180,7 @@ export class Generation {
   /** Lets the markets go on after `pause`. */
   resume(): void {
     this.#paused = false;
-    if (this.#subscriptions > 0) this.#scheduler.start();
+    if (this.#subscriptions > 0 || (this.#restless && this.#begun)) this.#scheduler.start();
   }
 
   /** Stops the markets. */

@@ -1,15 +1,25 @@
 /** OKX v5 on loopback: generated markets of USDT swaps behind the exchange's own paths and rules. */
+import { Account } from "./account/account.ts";
+import { Clock } from "./clock.ts";
 import type { Connection } from "./connection.ts";
+import { extras } from "./control.ts";
 import { Counters, type KindCounts } from "./counters.ts";
+import { Faults } from "./faults/faults.ts";
 import { Generation } from "./generation.ts";
-import { OkxDialect, type SubscriptionSink } from "./okx/dialect.ts";
-import { type Channel, deliver, Feed, OKX_KINDS, type OkxKind } from "./okx/feed.ts";
+import { topicOf } from "./okx/channels.ts";
+import { OkxDialect, type SubscriptionSink, upgradeNotice } from "./okx/dialect.ts";
+import { type Channel, deliver, Feed, OKX_KINDS, type OkxKind, wanted } from "./okx/feed.ts";
 import { IdleWatch } from "./okx/idle.ts";
 import { instrumentInfo } from "./okx/instrument-info.ts";
 import { type Instrument, simulatedInstruments } from "./okx/instruments.ts";
 import { Random } from "./random.ts";
 import { type ExchangeServer, serveExchange } from "./server.ts";
-import type { SimulatedExchange, SimulationOptions, SimulationStats } from "./simulation.ts";
+import {
+  ACCOUNT_EVENTS_MAX,
+  type SimulatedExchange,
+  type SimulationOptions,
+  type SimulationStats,
+} from "./simulation.ts";
 import { Zipf } from "./zipf.ts";
 
 /** Settings of {@link startOkx}; all have defaults. */
@@ -75,7 +85,10 @@ export function startOkx(options: OkxOptions = {}): SimulatedOkx {
 
 class Simulation implements SimulatedOkx, SubscriptionSink {
   readonly finished: Promise<void>;
+  readonly faults: Faults;
+  readonly account: Account | undefined;
 
+  readonly #clock = new Clock();
   readonly #instruments: Instrument[];
   readonly #known: ReadonlySet<string>;
   readonly #server: ExchangeServer;
@@ -108,6 +121,8 @@ class Simulation implements SimulatedOkx, SubscriptionSink {
     idleTimeoutMs = 30_000,
     operationsPerHour,
     connectsPerSecond,
+    account = false,
+    accountEventsMax = ACCOUNT_EVENTS_MAX,
     ...common
   }: OkxOptions) {
     this.#skew = skew;
@@ -116,15 +131,17 @@ class Simulation implements SimulatedOkx, SubscriptionSink {
     this.#fundingEvery = fundingEverySeconds;
     this.#instruments = simulatedInstruments(instruments, waiting);
     this.#known = new Set(this.#instruments.flatMap(({ instId, index }) => [instId, index]));
-    this.#counters = new Counters(
-      this.#instruments.map(({ instId }) => instId),
-      OKX_KINDS,
-    );
+    const symbols = this.#instruments.map(({ instId }) => instId);
+    this.#counters = new Counters(symbols, OKX_KINDS);
+    this.faults = new Faults(seed);
+    this.account = account
+      ? new Account({ symbols, kinds: OKX_KINDS, eventsMax: accountEventsMax })
+      : undefined;
     // The swaps that only discovery sees have no market.
     const feeds = this.#instruments.slice(0, instruments + waiting).map((instrument, rank) => {
       const slot = (kind: OkxKind): number => this.#counters.slot(rank, kind);
       const live = (): boolean => this.#instruments[rank]?.state === "live";
-      return new Feed({ instrument, rank, seed, slot, live });
+      return new Feed({ instrument, rank, seed, slot, live, account: this.account });
     });
     for (const feed of feeds) for (const [name, channel] of feed.channels) this.#channels.set(name, channel);
     this.#feeds = feeds.slice(0, instruments);
@@ -133,21 +150,25 @@ class Simulation implements SimulatedOkx, SubscriptionSink {
     this.#liquidations = {
       subscribers: [],
       slot: first?.liquidationSlot ?? 0,
+      wanted: false,
       first: (ms) => first?.pastLiquidationFrame(ms - HISTORY_AGE_MS),
     };
     this.#channels.set(LIQUIDATIONS, this.#liquidations);
     this.#random = new Random(`${seed}/okx`);
     this.#lags = new Random(`${seed}/okx/lags`);
     this.#zipf = new Zipf(this.#feeds.length, skew);
+    const dialect = new OkxDialect({
+      instruments: (type) => (type === "SWAP" ? this.#instruments.map(instrumentInfo) : []),
+      exists: (instId) => this.#known.has(instId),
+      sink: this,
+      stats: () => this.stats(),
+      now: () => this.#clock.now(),
+      refuses: (connection, channel) => this.faults.refuses(connection, channel),
+      ...(operationsPerHour === undefined ? {} : { operationsPerHour }),
+      ...(connectsPerSecond === undefined ? {} : { connectsPerSecond }),
+    });
     this.#server = serveExchange(
-      new OkxDialect({
-        instruments: (type) => (type === "SWAP" ? this.#instruments.map(instrumentInfo) : []),
-        exists: (instId) => this.#known.has(instId),
-        sink: this,
-        stats: () => this.stats(),
-        ...(operationsPerHour === undefined ? {} : { operationsPerHour }),
-        ...(connectsPerSecond === undefined ? {} : { connectsPerSecond }),
-      }),
+      dialect,
       // OKX neither pings nor ends connections by age; its limit is one of operations an hour.
       {
         messagesPerSecond: 100,
@@ -156,14 +177,35 @@ class Simulation implements SimulatedOkx, SubscriptionSink {
         lifetimeMs: Number.POSITIVE_INFINITY,
         ...common,
       },
+      extras(this.faults, dialect, this.account),
     );
     this.#idle = new IdleWatch(this.#server.connections, idleTimeoutMs);
     this.#generation = new Generation(common, {
       connections: this.#server.connections,
       counts: this.#counters.counts,
-      events: (count, wallMs) => this.#events(count, wallMs),
-      second: (wallMs) => this.#second(wallMs),
+      clock: this.#clock,
+      restless: account,
+      events: (count, ms) => this.#events(count, ms),
+      second: (wallMs, ms) => this.#second(wallMs, ms),
       delivered: (connection) => this.#idle.heard(connection),
+    });
+    const { connections, wire } = this.#server;
+    this.faults.attach({
+      connections,
+      kinds: OKX_KINDS,
+      clock: this.#clock,
+      ...(wire === undefined ? {} : { wire }),
+      symbols: () => this.#feeds.map(({ instId }) => instId),
+      describe: (slot) => this.#counters.at(slot),
+      topic: topicOf,
+      flush: (connection) => this.#generation.flushOne(connection),
+      listen: (on) => this.#server.listen(on),
+      notice: upgradeNotice,
+      clockStepped: () => {
+        for (const feed of this.#feeds) feed.forgetTimes();
+      },
+      list: () => this.list().instId,
+      delist: (instId) => this.delist(instId),
     });
     this.finished = this.#generation.finished;
   }
@@ -208,7 +250,7 @@ class Simulation implements SimulatedOkx, SubscriptionSink {
     if (feed === undefined) throw new Error("no swap waits to be listed: start with more of them (waiting)");
     this.#feeds.push(feed);
     this.#zipf = new Zipf(this.#feeds.length, this.#skew);
-    return this.#change(feed.rank, { state: "live", listMs: Date.now() });
+    return this.#change(feed.rank, { state: "live", listMs: this.#clock.now() });
   }
 
   delist(instId: string): void {
@@ -216,11 +258,12 @@ class Simulation implements SimulatedOkx, SubscriptionSink {
     if (feed === undefined) throw new Error(`${instId} is no live swap`);
     this.#feeds = this.#feeds.filter((other) => other !== feed);
     this.#zipf = new Zipf(this.#feeds.length, this.#skew);
-    this.#change(feed.rank, { state: "suspend", expMs: Date.now() });
+    this.#change(feed.rank, { state: "suspend", expMs: this.#clock.now() });
   }
 
   async stop(): Promise<void> {
     this.#generation.stop();
+    await this.faults.stop();
     this.#idle.stop();
     await this.#server.stop();
   }
@@ -230,6 +273,7 @@ class Simulation implements SimulatedOkx, SubscriptionSink {
   }
 
   subscribed(connection: Connection, name: string): void {
+    this.faults.subscribed(connection, name);
     if (name === ANNOUNCEMENTS) {
       this.#announced.add(connection);
       return;
@@ -240,15 +284,17 @@ class Simulation implements SimulatedOkx, SubscriptionSink {
       return;
     }
     channel.subscribers.push(connection);
-    const first = channel.first(Date.now());
+    channel.wanted = this.account !== undefined;
+    const first = channel.first(this.#clock.now());
     if (first !== undefined) {
-      connection.queue(first, channel.slot);
+      connection.queue(first.text, channel.slot, first.made);
       this.#generation.flushOne(connection);
     }
     this.#generation.subscribed(true);
   }
 
   unsubscribed(connection: Connection, name: string): void {
+    this.faults.unsubscribed(connection, name);
     if (name === ANNOUNCEMENTS) {
       this.#announced.delete(connection);
       return;
@@ -278,45 +324,43 @@ class Simulation implements SimulatedOkx, SubscriptionSink {
     return after;
   }
 
-  #events(count: number, wallMs: number): void {
+  #events(count: number, ms: number): void {
     for (let i = 0; i < count && this.#feeds.length > 0; i++) {
       const feed = this.#feeds[this.#zipf.pick(this.#random)] as Feed;
-      if (feed.market.step()) this.#trade(feed, wallMs);
-      else this.#quote(feed, wallMs);
+      if (feed.market.step()) this.#trade(feed, ms);
+      else this.#quote(feed, ms);
     }
   }
 
-  #quote(feed: Feed, wallMs: number): void {
-    if (feed.book.subscribers.length === 0) return;
-    deliver(feed.book, feed.bookFrame(wallMs - this.#lags.below(BOOK_LAG_MS)));
+  #quote(feed: Feed, ms: number): void {
+    if (!wanted(feed.book)) return;
+    deliver(feed.book, feed.bookFrame(ms - this.#lags.below(BOOK_LAG_MS)));
   }
 
-  #trade(feed: Feed, wallMs: number): void {
+  #trade(feed: Feed, ms: number): void {
     const liquidated = feed.market.liquidate(this.#liquidationShare);
-    if (feed.trade.subscribers.length > 0) {
-      deliver(feed.trade, feed.tradeFrame(wallMs - this.#lags.below(TRADE_LAG_MS)));
-    }
-    const second = Math.floor(wallMs / 1000);
+    if (wanted(feed.trade)) deliver(feed.trade, feed.tradeFrame(ms - this.#lags.below(TRADE_LAG_MS)));
+    const second = Math.floor(ms / 1000);
     if (!liquidated || feed.liquidatedSecond === second) return;
     feed.liquidatedSecond = second;
-    if (this.#liquidations.subscribers.length === 0) return;
-    const ms = wallMs - this.#lags.below(LIQUIDATION_LAG_MS);
-    deliver(this.#liquidations, feed.liquidationFrame(ms), feed.liquidationSlot);
+    if (!wanted(this.#liquidations)) return;
+    const orderedMs = ms - this.#lags.below(LIQUIDATION_LAG_MS);
+    deliver(this.#liquidations, feed.liquidationFrame(orderedMs), feed.liquidationSlot);
   }
 
   /** Prices each second; open interest and funding now and then, each swap at its own second. */
-  #second(wallMs: number): void {
+  #second(wallMs: number, ms: number): void {
     const second = wallMs / 1000;
     for (const feed of this.#feeds) {
       feed.moveSlowly();
       const { rank, mark, index, interest, funding } = feed;
-      if (mark.subscribers.length > 0) deliver(mark, feed.markFrame(wallMs));
-      if (index.subscribers.length > 0) deliver(index, feed.indexFrame(wallMs));
-      if ((second + rank) % this.#interestEvery === 0 && interest.subscribers.length > 0) {
-        deliver(interest, feed.interestFrame(wallMs));
+      if (wanted(mark)) deliver(mark, feed.markFrame(ms));
+      if (wanted(index)) deliver(index, feed.indexFrame(ms));
+      if ((second + rank) % this.#interestEvery === 0 && wanted(interest)) {
+        deliver(interest, feed.interestFrame(ms));
       }
-      if ((second + rank) % this.#fundingEvery === 0 && funding.subscribers.length > 0) {
-        deliver(funding, feed.fundingFrame(wallMs));
+      if ((second + rank) % this.#fundingEvery === 0 && wanted(funding)) {
+        deliver(funding, feed.fundingFrame(ms));
       }
     }
   }

@@ -1,5 +1,6 @@
 /** What a replay must know of an exchange; one file per exchange implements it. */
 import type { Connection } from "./connection.ts";
+import type { Topic } from "./faults/gate.ts";
 import type { Dialect } from "./server.ts";
 
 /** A captured text, understood as far as needed to hand it to the right subscriber. */
@@ -21,6 +22,8 @@ export interface ReplaySink {
   subscribed(connection: Connection, stream: string): void;
   unsubscribed(connection: Connection, stream: string): void;
   changed(): void;
+  /** Whether a fault refuses a subscription. */
+  refuses(connection: Connection, stream: string): boolean;
 }
 
 /** One exchange, for one replay. First each captured text is shown to `learn`, then `dialect` is asked for. */
@@ -31,6 +34,10 @@ export interface ReplayProtocol {
   learn(raw: string): void;
   /** The route that serves a stream; undefined = none known. */
   routeOf(stream: string): string | undefined;
+  /** The symbol and kind of a stream; undefined = a stream that faults cannot be narrowed to. */
+  topic(stream: string): Topic | undefined;
+  /** What the exchange says before maintenance; absent = nothing. */
+  notice?(connection: Connection): string;
   /** How the exchange speaks, with the instruments learned; `stats` answers GET /sim/stats. */
   dialect(sink: ReplaySink, stats: () => unknown): Dialect;
 }

@@ -1,8 +1,11 @@
 /** Serves captured frames over WebSocket as the exchange would: each once, in order, to its subscriber. */
 import { BinanceReplay } from "./binance/replay.ts";
 import { BybitReplay } from "./bybit/replay.ts";
-import { capturedLines } from "./capture-file.ts";
+import { type CapturedLine, capturedLines, type OtherLine } from "./capture-file.ts";
 import type { Connection } from "./connection.ts";
+import { extras } from "./control.ts";
+import { type FaultControl, Faults } from "./faults/faults.ts";
+import type { Topic } from "./faults/gate.ts";
 import { OkxReplay } from "./okx/replay.ts";
 import type { Captured, ReplayProtocol, ReplaySink } from "./replay-protocol.ts";
 import { type ExchangeServer, type ServerOptions, type ServerStats, serveExchange } from "./server.ts";
@@ -13,6 +16,14 @@ export const REPLAY_EXCHANGES: Readonly<Record<string, () => ReplayProtocol>> = 
   bybit: () => new BybitReplay(),
   okx: () => new OkxReplay(),
 };
+
+/** Knows which frames of a capture only say again what another connection had brought; told of all lines in order. */
+export interface CopyFinder {
+  /** A line that is no frame. */
+  mark(line: OtherLine): void;
+  /** Whether none, some or all of what a frame holds are copies that were not recorded. */
+  copiesIn(line: CapturedLine): "none" | "some" | "all";
+}
 
 /** Settings of {@link startReplay}. */
 export interface ReplayOptions extends ServerOptions {
@@ -28,6 +39,10 @@ export interface ReplayOptions extends ServerOptions {
   readonly routeWaitMs?: number;
   /** Unsent bytes of a connection beyond which reading waits for it. */
   readonly backPressureBytes?: number;
+  /** Of the choices that faults leave open. */
+  readonly seed?: string | number;
+  /** Finds frames that are not sent because another connection had brought all of it; absent = all are sent. */
+  readonly copies?: CopyFinder;
 }
 
 /** What a replay has done. */
@@ -45,6 +60,10 @@ export interface ReplayStats extends ServerStats {
   readonly lost: number;
   /** Packed captures that are torn or damaged, and how; what could be read of them was served. */
   readonly torn: readonly { readonly file: string; readonly why: string }[];
+  /** Frames not sent because all they hold came on another connection, which they replaced or which replaced theirs. */
+  readonly copies: number;
+  /** Frames sent although some of what they hold came on another connection. */
+  readonly partCopies: number;
   /** Sum of `sent` and `unknown`. */
   readonly total: number;
 }
@@ -58,6 +77,8 @@ export interface Replay {
   readonly started: Promise<void>;
   /** Resolves when every frame was handed over and no buffer holds any; rejects when a file cannot be read. */
   readonly done: Promise<ReplayStats>;
+  /** What it can be made to do wrong; clock-step, list and delist need a generated exchange. */
+  readonly faults: FaultControl;
   stats(): ReplayStats;
   stop(): Promise<void>;
 }
@@ -79,6 +100,8 @@ export async function startReplay({
   quietMs = 1000,
   routeWaitMs = 5000,
   backPressureBytes = 1 << 20,
+  seed = 1,
+  copies,
   ...server
 }: ReplayOptions): Promise<Replay> {
   const create = REPLAY_EXCHANGES[exchange];
@@ -95,7 +118,18 @@ export async function startReplay({
     const route = captured.kind === "frame" ? protocol.routeOf(captured.streams[0]) : undefined;
     if (route !== undefined) routes.add(route);
   }
-  return new FileReplay({ protocol, routes, files, speed, quietMs, routeWaitMs, backPressureBytes, server });
+  return new FileReplay({
+    protocol,
+    routes,
+    files,
+    speed,
+    quietMs,
+    routeWaitMs,
+    backPressureBytes,
+    seed,
+    copies,
+    server,
+  });
 }
 
 interface FileReplayOptions {
@@ -106,22 +140,29 @@ interface FileReplayOptions {
   readonly quietMs: number;
   readonly routeWaitMs: number;
   readonly backPressureBytes: number;
+  readonly seed: string | number;
+  readonly copies: CopyFinder | undefined;
   readonly server: ServerOptions;
 }
 
 class FileReplay implements Replay, ReplaySink {
   readonly started: Promise<void>;
   readonly done: Promise<ReplayStats>;
+  readonly faults: Faults;
   readonly #options: FileReplayOptions;
   readonly #server: ExchangeServer;
   readonly #subscribers = new Map<string, Connection[]>();
   readonly #slots = new Map<string, number>();
+  /** By slot, what it is about. */
+  readonly #topics: Topic[] = [{ kind: "", symbol: undefined }];
   readonly #counts: number[] = [0];
   readonly #notSubscribed = new Map<string, number>();
   readonly #batch = new Set<Connection>();
   #wake: (() => void) | undefined;
   #state: ReplayStats["state"] = "waiting";
   #controls = 0;
+  #copies = 0;
+  #partCopies = 0;
   #lost = 0;
   readonly #torn: { file: string; why: string }[] = [];
   #changedAt = performance.now();
@@ -130,10 +171,25 @@ class FileReplay implements Replay, ReplaySink {
 
   constructor(options: FileReplayOptions) {
     this.#options = options;
-    this.#server = serveExchange(
-      options.protocol.dialect(this, () => this.stats()),
-      options.server,
-    );
+    const { protocol, server, seed } = options;
+    this.faults = new Faults(seed);
+    const dialect = protocol.dialect(this, () => this.stats());
+    this.#server = serveExchange(dialect, server, extras(this.faults, dialect, undefined));
+    const { connections, wire } = this.#server;
+    const notice = protocol.notice?.bind(protocol);
+    this.faults.attach({
+      connections,
+      kinds: [],
+      symbols: () => [],
+      ...(wire === undefined ? {} : { wire }),
+      ...(notice === undefined ? {} : { notice }),
+      describe: (slot) => this.#topics[slot] ?? { kind: "", symbol: undefined },
+      topic: (stream) => protocol.topic(stream),
+      flush: (connection) => {
+        this.#lost += connection.flush(this.#counts);
+      },
+      listen: (on) => this.#server.listen(on),
+    });
     this.started = this.#quiet();
     this.done = this.started.then(() => this.#send());
     // Who does not ask for the outcome must not be ended by it.
@@ -162,6 +218,8 @@ class FileReplay implements Replay, ReplaySink {
       notSubscribed: Object.fromEntries(this.#notSubscribed),
       unknown: this.#counts[UNKNOWN_SLOT] ?? 0,
       skippedControls: this.#controls,
+      copies: this.#copies,
+      partCopies: this.#partCopies,
       lost: this.#lost,
       torn: this.#torn,
       ...this.#server.stats(),
@@ -171,6 +229,7 @@ class FileReplay implements Replay, ReplaySink {
   async stop(): Promise<void> {
     if (this.#state !== "done") this.#state = "stopped";
     this.#wake?.();
+    await this.faults.stop();
     await this.#server.stop();
   }
 
@@ -178,7 +237,12 @@ class FileReplay implements Replay, ReplaySink {
     this.#changedAt = performance.now();
   }
 
+  refuses(connection: Connection, stream: string): boolean {
+    return this.faults.refuses(connection, stream);
+  }
+
   subscribed(connection: Connection, stream: string): void {
+    this.faults.subscribed(connection, stream);
     this.changed();
     // A stream asked for on the wrong route is acknowledged and silent for ever.
     if (this.#options.protocol.routeOf(stream) !== connection.endpoint.route) return;
@@ -188,6 +252,7 @@ class FileReplay implements Replay, ReplaySink {
   }
 
   unsubscribed(connection: Connection, stream: string): void {
+    this.faults.unsubscribed(connection, stream);
     this.changed();
     const left = this.#subscribers.get(stream)?.filter((other) => other !== connection) ?? [];
     if (left.length > 0) this.#subscribers.set(stream, left);
@@ -213,11 +278,14 @@ class FileReplay implements Replay, ReplaySink {
 
   async #send(): Promise<ReplayStats> {
     if (this.#running) this.#state = "sending";
-    const { files, protocol, speed } = this.#options;
+    const { files, protocol, speed, copies } = this.#options;
     let startMs = 0;
     let startTs: number | undefined;
-    for await (const { ts, raw } of capturedLines(files, (file, why) => this.#torn.push({ file, why }))) {
+    const torn = (file: string, why: string) => this.#torn.push({ file, why });
+    for await (const line of capturedLines(files, torn, (other) => copies?.mark(other))) {
       if (!this.#running) break;
+      if (this.#isCopy(line)) continue;
+      const { ts, raw } = line;
       if (speed !== undefined && ts !== null) {
         startMs = startTs === undefined ? performance.now() : startMs;
         startTs ??= ts;
@@ -235,6 +303,13 @@ class FileReplay implements Replay, ReplaySink {
     await Promise.all([...this.#server.connections].map((connection) => connection.drainedTo(0)));
     if (this.#running) this.#state = "done";
     return this.stats();
+  }
+
+  #isCopy(line: CapturedLine): boolean {
+    const found = this.#options.copies?.copiesIn(line) ?? "none";
+    if (found === "all") this.#copies++;
+    if (found === "some") this.#partCopies++;
+    return found === "all";
   }
 
   #hand(captured: Captured, raw: string | Uint8Array): void {
@@ -281,6 +356,7 @@ class FileReplay implements Replay, ReplaySink {
       slot = this.#counts.length;
       this.#counts.push(0);
       this.#slots.set(stream, slot);
+      this.#topics.push(this.#options.protocol.topic(stream) ?? { kind: stream, symbol: undefined });
     }
     return slot;
   }

@@ -4,6 +4,8 @@
  */
 import type { Server } from "bun";
 import { Connection, type Endpoint, type Session } from "./connection.ts";
+import type { Wire } from "./faults/behaviour.ts";
+import { Relay } from "./relay.ts";
 
 /** What differs from exchange to exchange. */
 export interface Dialect {
@@ -19,6 +21,23 @@ export interface Dialect {
   rest(url: URL): Response | undefined;
 }
 
+/** What may come between the exchange and its clients. */
+export interface ServerHooks {
+  /** Answers an HTTP request or upgrade instead of the exchange; undefined = it does so itself. */
+  answer(request: Request, upgrade: boolean): Response | Promise<Response> | undefined;
+  /** A connection opened; true = the exchange is not told. */
+  opened(connection: Connection): boolean;
+  /** A text message came; `pass` gives it to the exchange. */
+  message(connection: Connection, text: string, pass: () => void): void;
+}
+
+/** What a server is given besides its dialect and its options. */
+export interface ServerExtras {
+  readonly hooks: ServerHooks;
+  /** Answers the simulator's own paths (`/sim/…`) before anything else does; undefined = not one of its own. */
+  control(request: Request, url: URL): Response | Promise<Response> | undefined;
+}
+
 /** Limits and times of a simulated exchange; the defaults are Binance futures' own. */
 export interface ServerOptions {
   /** 0 = any free port. */
@@ -32,6 +51,8 @@ export interface ServerOptions {
   readonly pongTimeoutMs?: number;
   /** A connection is closed at this age. */
   readonly lifetimeMs?: number;
+  /** Puts a TCP relay in front, which some faults need; it costs a copy of every byte. */
+  readonly relay?: boolean;
 }
 
 /** Counts of a server. */
@@ -54,7 +75,11 @@ export interface ExchangeServer {
   /** Base of the REST paths: `http://127.0.0.1:9443`. */
   readonly restUrl: string;
   readonly connections: ReadonlySet<Connection>;
+  /** The relay's hand on connections, where there is a relay. */
+  readonly wire: Wire | undefined;
   stats(): ServerStats;
+  /** Opens or closes the port for new connections; those that are open live on. Rejects when it is taken. */
+  listen(on: boolean): Promise<void>;
   /** Closes every connection (1001, so that nothing on its way is lost) and the port. */
   stop(): Promise<void>;
 }
@@ -66,6 +91,10 @@ const BUN_BACKPRESSURE_LIMIT = 1 << 30;
 const CLOSE_TIMEOUT_MS = 1000;
 const CLOSE_POLL_MS = 5;
 const HOUSEKEEPING_MS_MAX = 1000;
+/** How long the port is asked for again when another process took it while it was closed. */
+const REOPEN_MS = 5000;
+const REOPEN_POLL_MS = 20;
+const CONTROL = "/sim/";
 
 /** Starts a server for a dialect. Throws (EADDRINUSE) when the port is taken. */
 export function serveExchange(
@@ -77,7 +106,9 @@ export function serveExchange(
     pingIntervalMs = 180_000,
     pongTimeoutMs = 600_000,
     lifetimeMs = 86_400_000,
-  }: ServerOptions = {},
+    relay: relayed = false,
+  }: ServerOptions,
+  { hooks, control }: ServerExtras,
 ): ExchangeServer {
   const connections = new Set<Connection>();
   const totals = { connectionsTotal: 0, refusedTotal: 0, rateLimitedTotal: 0, pongTimeoutsTotal: 0 };
@@ -98,53 +129,68 @@ export function serveExchange(
     return false;
   };
 
-  const server: Server<Session> = Bun.serve<Session>({
-    port,
-    hostname,
-    fetch(request, self) {
-      const url = new URL(request.url);
-      if (request.headers.get("upgrade")?.toLowerCase() !== "websocket") {
-        return dialect.rest(url) ?? new Response("Not Found", { status: 404 });
-      }
-      const endpoint = stopping ? 503 : dialect.upgrade(url);
-      if (typeof endpoint === "number") {
-        totals.refusedTotal++;
-        return new Response(null, { status: endpoint });
-      }
-      if (self.upgrade(request, { data: { endpoint, connection: undefined } })) return undefined;
-      return new Response("Bad Request", { status: 400 });
-    },
-    websocket: {
-      perMessageDeflate: false,
-      idleTimeout: 0,
-      sendPings: false,
-      maxPayloadLength: MAX_INCOMING_BYTES,
-      backpressureLimit: BUN_BACKPRESSURE_LIMIT,
-      open(socket) {
-        const connection = new Connection(++totals.connectionsTotal, socket, messagesPerSecond);
-        socket.data.connection = connection;
-        connections.add(connection);
-        dialect.opened(connection);
+  const serve = (at: number): Server<Session> =>
+    Bun.serve<Session>({
+      port: at,
+      hostname,
+      fetch(request, self) {
+        const url = new URL(request.url);
+        const upgrade = request.headers.get("upgrade")?.toLowerCase() === "websocket";
+        const own = url.pathname.startsWith(CONTROL) ? control(request, url) : hooks.answer(request, upgrade);
+        if (own !== undefined) {
+          if (upgrade) totals.refusedTotal++;
+          // It may be long in coming.
+          self.timeout(request, 0);
+          return own;
+        }
+        if (!upgrade) return dialect.rest(url) ?? new Response("Not Found", { status: 404 });
+        const endpoint = stopping ? 503 : dialect.upgrade(url);
+        if (typeof endpoint === "number") {
+          totals.refusedTotal++;
+          return new Response(null, { status: endpoint });
+        }
+        const remotePort = self.requestIP(request)?.port ?? 0;
+        if (self.upgrade(request, { data: { endpoint, remotePort, connection: undefined } }))
+          return undefined;
+        return new Response("Bad Request", { status: 400 });
       },
-      message(socket, message) {
-        const { connection } = socket.data;
-        if (admit(connection)) dialect.message(connection, message.toString());
+      websocket: {
+        perMessageDeflate: false,
+        idleTimeout: 0,
+        sendPings: false,
+        maxPayloadLength: MAX_INCOMING_BYTES,
+        backpressureLimit: BUN_BACKPRESSURE_LIMIT,
+        open(socket) {
+          const connection = new Connection(++totals.connectionsTotal, socket, messagesPerSecond);
+          socket.data.connection = connection;
+          connections.add(connection);
+          if (!hooks.opened(connection)) dialect.opened(connection);
+        },
+        message(socket, message) {
+          const { connection } = socket.data;
+          if (!admit(connection)) return;
+          const text = message.toString();
+          hooks.message(connection, text, () => dialect.message(connection, text));
+        },
+        ping(socket) {
+          admit(socket.data.connection);
+        },
+        pong(socket) {
+          const { connection } = socket.data;
+          if (admit(connection)) connection.pingedAt = undefined;
+        },
+        drain(socket) {
+          socket.data.connection?.drained();
+        },
+        close(socket) {
+          if (socket.data.connection !== undefined) end(socket.data.connection);
+        },
       },
-      ping(socket) {
-        admit(socket.data.connection);
-      },
-      pong(socket) {
-        const { connection } = socket.data;
-        if (admit(connection)) connection.pingedAt = undefined;
-      },
-      drain(socket) {
-        socket.data.connection?.drained();
-      },
-      close(socket) {
-        if (socket.data.connection !== undefined) end(socket.data.connection);
-      },
-    },
-  });
+    });
+  let server = serve(relayed ? 0 : port);
+  const closed: Server<Session>[] = [];
+  const relay = relayed ? behindRelay(server, hostname, port) : undefined;
+  const boundPort = relay?.port ?? server.port ?? port;
 
   const housekeeping = setInterval(
     () => {
@@ -163,12 +209,23 @@ export function serveExchange(
     Math.min(HOUSEKEEPING_MS_MAX, pingIntervalMs, pongTimeoutMs, lifetimeMs),
   );
 
-  const boundPort = server.port ?? port;
   return {
     port: boundPort,
     url: `ws://${hostname}:${boundPort}`,
     restUrl: `http://${hostname}:${boundPort}`,
     connections,
+    wire: relay === undefined ? undefined : wireOf(relay),
+    async listen(on) {
+      if (relay !== undefined) {
+        await again(() => relay.listen(on));
+      } else if (!on) {
+        closed.push(server);
+        // Resolves when the last of its connections has ended.
+        void server.stop();
+      } else {
+        server = await again(() => serve(boundPort));
+      }
+    },
     stats: () => ({ connections: connections.size, ...totals }),
     async stop() {
       clearInterval(housekeeping);
@@ -176,8 +233,43 @@ export function serveExchange(
       for (const connection of connections) if (connection.open) connection.close(1001, "Server stopped");
       const deadline = performance.now() + CLOSE_TIMEOUT_MS;
       while (connections.size > 0 && performance.now() < deadline) await Bun.sleep(CLOSE_POLL_MS);
-      await server.stop(true);
+      await relay?.stop();
+      await Promise.all([...closed, server].map((one) => one.stop(true)));
       for (const connection of [...connections]) end(connection);
     },
   };
+}
+
+/** The relay has the port, the server any other. */
+function behindRelay(server: Server<Session>, hostname: string, port: number): Relay {
+  try {
+    return new Relay(hostname, port, server.port ?? 0);
+  } catch (error) {
+    void server.stop(true);
+    throw error;
+  }
+}
+
+function wireOf(relay: Relay): Wire {
+  return {
+    async blacken(connection) {
+      await connection.drainedTo(0);
+      await relay.blacken(connection.remotePort);
+    },
+    reset: (connection) => relay.reset(connection.remotePort),
+    binaryAsText: (connection, on) => relay.binaryAsText(connection.remotePort, on),
+  };
+}
+
+/** The port was ours a moment ago: somebody who has it now may give it back. */
+async function again<T>(open: () => T): Promise<T> {
+  const deadline = performance.now() + REOPEN_MS;
+  for (;;) {
+    try {
+      return open();
+    } catch (error) {
+      if (performance.now() > deadline) throw error;
+      await Bun.sleep(REOPEN_POLL_MS);
+    }
+  }
 }

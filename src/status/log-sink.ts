@@ -10,6 +10,9 @@ const FLUSH_TIMEOUT = 1000;
 export class LogSink {
   /** Lines that could not be written. */
   lost = 0;
+  /** Told of lines that were lost when there is room again. */
+  recovered: (count: number) => void = () => undefined;
+  #told = 0;
   #gone = false;
 
   constructor() {
@@ -21,8 +24,15 @@ export class LogSink {
   }
 
   readonly write = (line: string): void => {
-    if (this.#gone || process.stdout.writableLength > WAITING_MAX) this.lost++;
-    else process.stdout.write(line);
+    if (this.#gone || process.stdout.writableLength > WAITING_MAX) {
+      this.lost++;
+      return;
+    }
+    const untold = this.lost - this.#told;
+    // First, since telling writes a line of its own.
+    this.#told = this.lost;
+    if (untold > 0) this.recovered(untold);
+    process.stdout.write(line);
   };
 
   /** Waits for the last lines to be taken, within a bound. */

@@ -8,6 +8,7 @@ export const PACED_STREAMS: readonly Stream[] = ["mark_price", "funding", "open_
 export class SilenceCounter {
   readonly intervals: RollingCount;
   readonly #threshold: number;
+  readonly #counts = new Map<string, number>();
   readonly #lanes = new Map<string, { events: number; at: number; silent: boolean }>();
 
   /**
@@ -29,5 +30,11 @@ export class SilenceCounter {
     if (events === 0 || known.silent || now - known.at <= this.#threshold) return;
     known.silent = true;
     this.intervals.add(1, now);
+    this.#counts.set(lane, this.of(lane) + 1);
+  }
+
+  /** Intervals of one stream that were counted. */
+  of(lane: string): number {
+    return this.#counts.get(lane) ?? 0;
   }
 }

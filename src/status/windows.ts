@@ -1,13 +1,11 @@
 /** Counts over a sliding span of time. */
 
-/** Things that happen within one grain are forgotten together, at its end; ms. */
-const GRAIN = 100;
-
-/** How often something happened in the last `span` ms (exact to one grain, never early), and in all. */
+/** How often something happened in the last `span` ms, and in all. What happened `span` ago or longer is forgotten. */
 export class RollingCount {
   readonly #span: number;
-  /** End of a grain and count in it, oldest first: at most span / GRAIN of them. */
-  readonly #entries: { at: number; count: number }[] = [];
+  /** Times and counts, oldest first: no more of them than calls of {@link add} with another time within the span. */
+  readonly #entries: { readonly at: number; count: number }[] = [];
+  #recent = 0;
   total = 0;
 
   /** @param span ms */
@@ -18,18 +16,28 @@ export class RollingCount {
   /** @param now monotonic time, ms */
   add(count: number, now: number): void {
     if (count === 0) return;
+    this.#forget(now);
     this.total += count;
-    const at = (Math.floor(now / GRAIN) + 1) * GRAIN;
+    this.#recent += count;
     const last = this.#entries.at(-1);
-    if (last?.at === at) last.count += count;
-    else this.#entries.push({ at, count });
+    if (last?.at === now) last.count += count;
+    else this.#entries.push({ at: now, count });
   }
 
   /** Count within the span that ends at `now`. */
   recent(now: number): number {
-    while (this.#entries.length > 0 && now - (this.#entries[0]?.at ?? now) >= this.#span)
-      this.#entries.shift();
-    return this.#entries.reduce((sum, entry) => sum + entry.count, 0);
+    this.#forget(now);
+    return this.#recent;
+  }
+
+  #forget(now: number): void {
+    let gone = 0;
+    for (const { at, count } of this.#entries) {
+      if (now - at < this.#span) break;
+      this.#recent -= count;
+      gone++;
+    }
+    if (gone > 0) this.#entries.splice(0, gone);
   }
 }
 

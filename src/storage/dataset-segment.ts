@@ -20,6 +20,7 @@ export class DatasetSegment {
   lastLocal = Number.NaN;
   readonly #appender: DuckDBAppender;
   readonly #columns: readonly Column[];
+  #sealed = false;
 
   private constructor(
     readonly dataset: Dataset,
@@ -32,13 +33,13 @@ export class DatasetSegment {
     this.#columns = DATASETS[dataset];
   }
 
-  /** Creates the table of a new segment. */
+  /** Creates the table of a segment. */
   static async open(
     connection: DuckDBConnection,
     dataset: Dataset,
     key: SegmentKey,
+    table: string = `dataset_${key.ring}_${key.n}`,
   ): Promise<DatasetSegment> {
-    const table = `dataset_${key.ring}_${key.n}`;
     const columns = DATASETS[dataset].map(({ name, type }) => `${sqlName(name)} ${type}`);
     await connection.run(`CREATE TABLE ${sqlName(table)} (${columns.join(", ")})`);
     return new DatasetSegment(dataset, key, table, await connection.createAppender(table));
@@ -72,9 +73,16 @@ export class DatasetSegment {
     } else appender.appendInteger(value);
   }
 
+  /** Gives up what it holds; the table stays. */
+  discard(): void {
+    if (!this.#sealed) this.#appender.closeSync();
+    this.#sealed = true;
+  }
+
   /** Ends the segment: its rows are all in the table. Datasets have no seq; it is counted from 0. */
   seal(): SegmentSpan {
     this.#appender.closeSync();
+    this.#sealed = true;
     const { rows, firstLocal, lastLocal } = this;
     return { rows, firstLocal, lastLocal, firstSeq: 0, lastSeq: rows - 1 };
   }

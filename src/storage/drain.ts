@@ -1,122 +1,58 @@
-import { mkdir, rm } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { type DuckDBConnection, DuckDBInstance } from "@duckdb/node-api";
-import { LOCAL } from "../events/layout.ts";
-import type { Dataset, Stream } from "../events/streams.ts";
-import { RingConsumer } from "../ring/consumer.ts";
-import type { RingHandle } from "../ring/memory.ts";
-import { type DatasetRow, DatasetSegment, datasetQuery } from "./dataset-segment.ts";
-import { dayOf, dayStart, lakeKey } from "./names.ts";
-import { acceptFile, temporaryPath } from "./outbox.ts";
-import { checkParquet, type SealedSegment, writeParquet } from "./parquet.ts";
-import { SYMBOLS_DDL, segmentQuery, sqlName, sqlText } from "./projection.ts";
-import { type SealBounds, sealReason } from "./seal-policy.ts";
-import { Segment } from "./segment.ts";
+import type { Dataset } from "../events/streams.ts";
+import type { DatasetRow } from "./dataset-segment.ts";
+import { type DatasetNumbers, Datasets } from "./datasets.ts";
+import type { DrainOptions, SymbolSpec } from "./drain-options.ts";
+import { Filer, type FilerEvents, type FinishedFile, type Sealed } from "./filer.ts";
+import type { JournalHole } from "./journal/recovery.ts";
+import { Stage } from "./journal/writer.ts";
+import { JournalFaults } from "./journal-faults.ts";
+import { SPILL_FOLDER } from "./outbox.ts";
+import { RECOVERED_RING, RecoveredCounters } from "./recovered.ts";
+import { type LostRows, RingSegments } from "./ring-segments.ts";
+import { type TakenOver, takeOverJournals, tellMissing } from "./taken-over.ts";
+import { Usage } from "./usage.ts";
 
-/** A ring to drain. */
-export interface RingSpec {
-  /** Number of the ring within the run. */
-  readonly ring: number;
-  readonly exchange: string;
-  readonly stream: Stream;
-  readonly handle: RingHandle;
-}
+export type { DrainOptions, Fsync, JournalOptions, RingSpec, SymbolSpec } from "./drain-options.ts";
+export type { FinishedFile, SpoiledRows } from "./filer.ts";
+export type { LostRows } from "./ring-segments.ts";
 
-/** An instrument as the drain knows it: by the number that stands in the rows. */
-export interface SymbolSpec {
-  readonly number: number;
-  readonly symbol: string;
-  readonly instrument: string;
-}
-
-/** Settings of the drain; times in ms, sizes in bytes. */
-export interface DrainOptions {
-  readonly run: string;
-  readonly version: string;
-  readonly rings: readonly RingSpec[];
-  readonly outbox: string;
-  readonly seal: Readonly<Record<Stream, SealBounds>>;
-  /** Bounds of the segments of datasets. */
-  readonly datasetSeal: SealBounds;
-  /** First number that no ring has: the datasets' segments count from here. */
-  readonly firstDatasetRing: number;
-  /** Least time between two seals that are due by their interval. */
-  readonly minGap: number;
-  /** Rows in tables, over all rings, at which draining stops and rings begin to fill. */
-  readonly maxOpenRows: number;
-  /** Sealed segments waiting for their file at which draining stops as well. */
-  readonly maxSealed: number;
-  readonly memoryLimit: number;
-  readonly threads: number;
-  /** Longest wait between two attempts at a segment that cannot be written, ms. */
-  readonly retryMax: number;
-}
-
-/** A file that stands finished in the outbox. */
-export interface FinishedFile {
-  readonly key: string;
-  readonly path: string;
-  readonly exchange: string;
-  /** Stream or dataset. */
-  readonly stream: string;
-  /** Ring of its rows; null for a dataset, whose rows are not events. */
-  readonly ring: number | null;
-  readonly rows: number;
-  readonly reason: string;
+/** What is left of a drain that was given up, for the one that follows it in the same run. */
+export interface DrainMemory {
+  /** Number of the next segment, by ring. */
+  readonly nextN: ReadonlyMap<number, number>;
+  readonly datasets: DatasetNumbers;
+  readonly symbols: ReadonlyMap<string, readonly SymbolSpec[]>;
+  /** Files, by their ids, that are there although their journal may be as well. */
+  readonly filed: ReadonlySet<string>;
+  /** Files that are there and of which nobody was told. */
+  readonly untold: readonly FinishedFile[];
+  /** Segments of earlier runs, of which not all files were there. */
+  readonly earlier: readonly TakenOver[];
+  /** Whether no files were to be written. */
+  readonly held: boolean;
+  /** What is missing in the journals from which the next one begins. */
+  readonly holes: readonly JournalHole[];
 }
 
 /** What the drain tells the world. */
-export interface DrainEvents {
-  fileFinished(file: FinishedFile): void;
-  /** COPY or a step after it failed and will be tried again in `retryIn` ms. */
-  copyFailed(segment: SealedSegment, error: string, retryIn: number): void;
-  /** A segment that had failed before is in the outbox now. */
-  copyRecovered(): void;
+export interface DrainEvents extends FilerEvents {
+  /** Journals cannot be written, or their bound is reached: why; null = they can be again. */
+  journalFault(why: string | null): void;
 }
 
-/** First wait before a segment that could not be written is tried again, ms. */
-const RETRY_MIN = 500;
-/**
- * Shares of DuckDB's memory limit: what open rows may take, so that appending never has to spill to disk and a
- * sorted COPY has room beside them; and what one segment may take of it.
- */
-const OPEN_SHARE = 0.5;
-const SEGMENT_SHARE = 0.2;
-/** Most that a sorted COPY may spill to disk; as a statement, for DuckDB ignores the option. */
+/** Share of `journal.maxBytes` below which its bound counts as not reached again. */
+const FULL_UNTIL = 0.9;
+/** Most that a COPY of a dataset may spill to disk; as a statement, for DuckDB ignores the option. */
 const SPILL_MAX = "64GiB";
 
-/** Rows moved from one ring before the next one gets its turn. */
-const TURN_ROWS = 32_768;
-
-/** A dataset of an exchange. */
-interface DatasetLane {
-  readonly exchange: string;
-  readonly dataset: Dataset;
-  readonly ring: number;
-  segment: DatasetSegment | null;
-  nextN: number;
-  openedAt: number;
-}
-
-interface Lane {
-  readonly spec: RingSpec;
-  readonly consumer: RingConsumer;
-  readonly bounds: SealBounds;
-  segment: Segment | null;
-  nextN: number;
-  /** When the open segment took its first row, performance.now(). */
-  openedAt: number;
-  /**
-   * By how much the first segment is shorter, ms: a different part of the interval for each ring, so that
-   * rings do not come due together later on.
-   */
-  readonly stagger: number;
-}
-
 /**
- * Moves rows from rings into segments, seals segments, and writes sealed ones to the outbox.
+ * Moves rows from rings into segments, seals segments, and has sealed ones written to the outbox.
  *
- * Draining never waits for COPY: a sealed segment goes to a queue that a second DuckDB connection works
- * off in DuckDB's own threads, one at a time, while rows go on into the next segment.
+ * A row goes to the segment's journal, and only then is its place in the ring given back: so whatever ends the process,
+ * a row is in the ring, which nobody reads any more, or in a journal, which the next start reads. Only the segment whose
+ * file is being written is in memory. Draining never waits for files.
  */
 export class Drain {
   readonly #options: DrainOptions;
@@ -124,369 +60,242 @@ export class Drain {
   readonly #instance: DuckDBInstance;
   readonly #append: DuckDBConnection;
   readonly #copy: DuckDBConnection;
-  readonly #lanes: Lane[];
-  readonly #datasets = new Map<string, DatasetLane>();
-  /** Sealed segments not yet in the outbox, oldest first. */
-  readonly #sealed: { segment: SealedSegment; lane: Lane | null; reason: string }[] = [];
-  #copying: Promise<void> | null = null;
-  /** Rows in open and sealed segments, and the bytes they take. */
-  #openRows = 0;
-  #openBytes = 0;
-  /** Lane that has the first turn of the next step: where room is scarce, each lane gets it in turn. */
-  #firstLane = 0;
-  #lastIntervalSeal = Number.NEGATIVE_INFINITY;
-  /** Ends the waiting between attempts when the drain is to stop. */
-  #wakeRetry: (() => void) | null = null;
-  #closed = false;
+  readonly #rings: RingSegments;
+  readonly #datasets: Datasets;
+  readonly #filer: Filer;
+  readonly #usage = new Usage();
+  readonly #faults: JournalFaults;
+  #syncedAt = performance.now();
+  #syncing: Promise<void> | null = null;
+  /** Whether the rings are done with. */
+  #finished = false;
+  /** Rows of rings that were given up. */
+  #lost = 0;
+  #held = false;
 
   private constructor(
     options: DrainOptions,
     events: DrainEvents,
     instance: DuckDBInstance,
-    append: DuckDBConnection,
-    copy: DuckDBConnection,
+    { append, copy }: { readonly append: DuckDBConnection; readonly copy: DuckDBConnection },
+    memory: DrainMemory | null,
   ) {
     this.#options = options;
     this.#events = events;
     this.#instance = instance;
     this.#append = append;
     this.#copy = copy;
-    this.#lanes = options.rings.map((spec, index) => ({
-      spec,
-      consumer: new RingConsumer(spec.handle),
-      bounds: {
-        ...options.seal[spec.stream],
-        bytes: Math.min(options.seal[spec.stream].bytes, options.memoryLimit * SEGMENT_SHARE),
+    this.#filer = new Filer(copy, options, events, this.#usage);
+    this.#faults = new JournalFaults((why) => events.journalFault(why));
+    const common = {
+      stage: new Stage(),
+      usage: this.#usage,
+      sealed: (segment: Sealed) => this.#filer.add(segment),
+    };
+    this.#rings = new RingSegments(options, { ...common, faults: this.#faults, events }, memory?.nextN);
+    this.#datasets = new Datasets(
+      {
+        ...common,
+        run: options.run,
+        version: options.version,
+        connection: append,
+        firstRing: options.firstDatasetRing,
+        bounds: options.datasetSeal,
+        journalFolder: options.journal.folder,
+        always: options.journal.fsync === "always",
+        journalFailed: (error) => this.#faults.failed(error),
       },
-      segment: null,
-      nextN: 0,
-      openedAt: 0,
-      stagger: (options.seal[spec.stream].interval * index) / options.rings.length,
-    }));
+      memory?.datasets,
+    );
   }
 
-  /** Opens DuckDB, in memory. */
-  static async open(options: DrainOptions, events: DrainEvents): Promise<Drain> {
+  /**
+   * Opens DuckDB, in memory, and takes over the journals that are to become files.
+   *
+   * @param memory what a drain that was given up left behind, whose journals are in `recovered`
+   */
+  static async open(
+    options: DrainOptions,
+    events: DrainEvents,
+    memory: DrainMemory | null = null,
+  ): Promise<Drain> {
+    await mkdir(options.journal.folder, { recursive: true });
     const instance = await DuckDBInstance.create(":memory:", {
       memory_limit: `${Math.floor(options.memoryLimit / 2 ** 20)}MiB`,
       threads: String(options.threads),
       // Sorting more than the limit holds goes to disk instead of failing.
-      temp_directory: `${options.outbox}/.spill`,
+      temp_directory: `${options.outbox}/${SPILL_FOLDER}`,
     });
     const append = await instance.connect();
     await append.run(`SET max_temp_directory_size = '${SPILL_MAX}'`);
     const copy = await instance.connect();
-    for (const exchange of new Set(options.rings.map((spec) => spec.exchange))) {
-      await append.run(`CREATE TABLE ${sqlName(`symbols_${exchange}`)} ${SYMBOLS_DDL}`);
-    }
-    return new Drain(options, events, instance, append, copy);
+    const drain = new Drain(options, events, instance, { append, copy }, memory);
+    for (const [exchange, symbols] of memory?.symbols ?? []) drain.addSymbols(exchange, symbols);
+    drain.hold(memory?.held ?? false);
+    drain.#takeOver(memory);
+    return drain;
   }
 
-  /** Rows in open and sealed segments. */
-  get openRows(): number {
-    return this.#openRows;
+  /** @param memory of the drain before this one, of which rows may be missing in the journals; null = there was none */
+  #takeOver(memory: DrainMemory | null): void {
+    const counters = new RecoveredCounters(this.#options.recoveredCounters);
+    const { lanes } = this.#rings;
+    takeOverJournals(this.#options, lanes, { counters, filer: this.#filer, usage: this.#usage });
+    if (memory !== null) tellMissing(this.#options, lanes, counters, memory, this.#events);
+  }
+
+  /** Bytes of all journals. */
+  get journalBytes(): number {
+    return this.#usage.journalBytes;
   }
 
   /** Segments that are open or sealed and not yet in the outbox. */
   get openSegments(): number {
-    const open = [...this.#lanes, ...this.#datasets.values()].filter((lane) => lane.segment !== null);
-    return open.length + this.#sealed.length;
+    return this.#rings.open + this.#datasets.open + this.#filer.waiting.length;
+  }
+
+  /** While it is held no file is written, because the outbox is full; segments stay in their journals. */
+  hold(held: boolean): void {
+    this.#held = held;
+    this.#filer.hold(held);
   }
 
   /** Makes symbols known; must be done before the first row that carries their numbers. */
-  async addSymbols(exchange: string, symbols: readonly SymbolSpec[]): Promise<void> {
-    if (symbols.length === 0) return;
-    const table = sqlName(`symbols_${exchange}`);
-    const values = symbols.map((s) => `(${s.number}, ${sqlText(s.symbol)}, ${sqlText(s.instrument)}, 0)`);
-    await this.#append.run(`INSERT INTO ${table} VALUES ${values.join(", ")}`);
-    // Text compares by bytes, so the rank sorts rows as `ORDER BY symbol` would.
-    await this.#append.run(
-      `UPDATE ${table} SET rank = r.rank FROM (
-         SELECT number, dense_rank() OVER (ORDER BY symbol) AS rank FROM ${table}
-       ) r WHERE ${table}.number = r.number`,
-    );
+  addSymbols(exchange: string, symbols: readonly SymbolSpec[]): void {
+    this.#rings.addSymbols(exchange, symbols);
   }
 
   /**
    * Takes rows of a dataset. They were written now.
    *
    * @param nowUs receive clock of the main thread, µs
+   * @param kept called as soon as they are not to be given again, whatever fails after
    */
   async addRows(
     exchange: string,
     dataset: Dataset,
     rows: readonly DatasetRow[],
     nowUs: number,
+    kept: () => void = () => undefined,
   ): Promise<void> {
-    const name = `${exchange}/${dataset}`;
-    let lane = this.#datasets.get(name);
-    if (lane === undefined) {
-      const ring = this.#options.firstDatasetRing + this.#datasets.size;
-      lane = { exchange, dataset, ring, segment: null, nextN: 0, openedAt: 0 };
-      this.#datasets.set(name, lane);
-    }
-    if (lane.segment !== null && dayOf(lane.segment.firstLocal) !== dayOf(nowUs))
-      this.#sealDataset(lane, "day");
-    if (lane.segment === null) {
-      const key = { run: this.#options.run, ring: lane.ring, n: lane.nextN++ };
-      lane.segment = await DatasetSegment.open(this.#append, dataset, key);
-      lane.openedAt = performance.now();
-    }
-    for (const row of rows) lane.segment.add(row, nowUs);
-    if (lane.segment.rows >= this.#options.datasetSeal.rows) this.#sealDataset(lane, "rows");
-  }
-
-  #sealDataset(lane: DatasetLane, reason: string): void {
-    const { segment, exchange, dataset } = lane;
-    if (segment === null) return;
-    lane.segment = null;
-    const { key, table, bytes } = segment;
-    const query = datasetQuery(dataset, table);
-    const span = segment.seal();
-    this.#enqueue({ exchange, stream: dataset, key, table, query, span, bytes, hasSeq: false }, null, reason);
-  }
-
-  #enqueue(segment: SealedSegment, lane: Lane | null, reason: string): void {
-    this.#sealed.push({ segment, lane, reason });
-    this.#copying ??= this.#copyAll();
+    await this.#datasets.add(exchange, dataset, rows, nowUs, kept);
   }
 
   /**
-   * Moves what the rings hold, as far as the bound on open rows allows, and seals what is due.
+   * Moves what the rings hold, as far as the bounds allow, and seals what is due.
    *
    * @returns rows moved
    */
   async step(): Promise<number> {
+    if (this.#rings.ended) throw new Error("the drain was given up");
     let moved = 0;
-    const lanes = this.#lanes.length;
-    for (let i = 0; i < lanes; i++)
-      moved += await this.#drainLane(this.#lanes[(this.#firstLane + i) % lanes]);
-    this.#firstLane = (this.#firstLane + 1) % lanes;
-    this.#sealDue();
-    if (this.#room() <= 0 && this.#sealed.length === 0) this.#sealLargest();
-    return moved;
-  }
-
-  async #drainLane(lane: Lane): Promise<number> {
-    let moved = 0;
-    while (moved < TURN_ROWS) {
-      const { segment: open, bounds } = lane;
-      const room = Math.min(this.#room(), bounds.rows - (open?.rows ?? 0));
-      const count = lane.consumer.available(Math.min(open?.room ?? 1, room));
-      if (count <= 0) break;
-      const segment = open ?? (await this.#openSegment(lane));
-      const taken = this.#countWithinDay(lane.consumer, count, segment);
-      if (taken === 0) {
-        this.#seal(lane, "day");
-        continue;
-      }
-      segment.take(lane.consumer, taken);
-      lane.consumer.release(taken);
-      this.#openRows += taken;
-      this.#openBytes += taken * segment.rowBytes;
-      moved += taken;
-      if (segment.rows >= bounds.rows) this.#seal(lane, "rows");
-      else if (segment.bytes >= bounds.bytes) this.#seal(lane, "bytes");
+    const { journal } = this.#options;
+    const full = this.#usage.journalBytes >= journal.maxBytes;
+    if (full) this.#faults.tell(`journals have reached journal.max_bytes (${journal.maxBytes} bytes)`);
+    if (!full && !this.#faults.waiting) {
+      const { failures } = this.#faults;
+      moved = await this.#rings.drain();
+      // Not after one write that fitted in: on a full disk small ones go on succeeding beside others that fail.
+      const room = this.#usage.journalBytes < journal.maxBytes * FULL_UNTIL;
+      if (moved > 0 && room && failures === this.#faults.failures) this.#faults.tell(null);
     }
-    return moved;
-  }
-
-  /** Rows that may still be opened; 0 or less where a bound is reached. */
-  #room(): number {
-    const { maxOpenRows, maxSealed, memoryLimit } = this.#options;
-    const full = this.#openBytes >= memoryLimit * OPEN_SHARE || this.#sealed.length >= maxSealed;
-    return full ? 0 : maxOpenRows - this.#openRows;
-  }
-
-  async #openSegment(lane: Lane): Promise<Segment> {
-    const { spec } = lane;
-    const key = { run: this.#options.run, ring: spec.ring, n: lane.nextN };
-    const segment = await Segment.open(this.#append, spec.stream, key);
-    lane.openedAt = performance.now() - (lane.nextN === 0 ? lane.stagger : 0);
-    lane.nextN++;
-    lane.segment = segment;
-    return segment;
-  }
-
-  /** How many of the next `count` rows fall on the segment's UTC day: times do not go back within a ring. */
-  #countWithinDay(ring: RingConsumer, count: number, segment: Segment): number {
-    const first = segment.rows > 0 ? segment.firstLocal : ring.number(LOCAL, 0);
-    const end = dayStart(dayOf(first) + 1);
-    if (ring.number(LOCAL, count - 1) < end) return count;
-    let low = 0;
-    let high = count - 1;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if (ring.number(LOCAL, middle) < end) low = middle + 1;
-      else high = middle;
-    }
-    return low;
-  }
-
-  #sealDue(): void {
     const now = performance.now();
     const nowUs = Date.now() * 1000;
-    let longestDue: Lane | null = null;
-    for (const lane of this.#lanes) {
-      const { segment, bounds } = lane;
-      if (segment === null || segment.rows === 0) continue;
-      const state = {
-        rows: segment.rows,
-        bytes: segment.bytes,
-        age: now - lane.openedAt,
-        nowUs,
-        day: dayOf(segment.firstLocal),
-      };
-      const reason = sealReason(state, bounds);
-      if (reason === "interval") {
-        if (longestDue === null || lane.openedAt < longestDue.openedAt) longestDue = lane;
-      } else if (reason !== null) {
-        this.#seal(lane, reason);
-      }
-    }
-    for (const lane of this.#datasets.values()) {
-      const { segment } = lane;
-      if (segment === null) continue;
-      const state = {
-        rows: segment.rows,
-        bytes: segment.bytes,
-        age: now - lane.openedAt,
-        nowUs,
-        day: dayOf(segment.firstLocal),
-      };
-      const reason = sealReason(state, this.#options.datasetSeal);
-      if (reason !== null) this.#sealDataset(lane, reason);
-    }
-    if (longestDue !== null && now - this.#lastIntervalSeal >= this.#options.minGap) {
-      this.#lastIntervalSeal = now;
-      this.#seal(longestDue, "interval");
-    }
+    this.#rings.sealDue(now, nowUs);
+    this.#datasets.sealDue(now, nowUs);
+    if (full && this.#filer.waiting.length === 0) this.#rings.sealLargest();
+    this.#sync();
+    return moved;
   }
 
-  /** Makes room where the bound on open rows is reached before any segment is due. */
-  #sealLargest(): void {
-    let largest: Lane | null = null;
-    for (const lane of this.#lanes) {
-      if ((lane.segment?.rows ?? 0) > (largest?.segment?.rows ?? 0)) largest = lane;
-    }
-    if (largest !== null) this.#seal(largest, "bound");
+  /** Brings journals to disk at their interval, without waiting for it. */
+  #sync(): void {
+    const { fsync, fsyncInterval } = this.#options.journal;
+    const now = performance.now();
+    if (fsync !== "interval" || this.#syncing !== null || now - this.#syncedAt < fsyncInterval) return;
+    this.#syncedAt = now;
+    this.#syncing = this.#syncAll()
+      .catch((error) => this.#faults.failed(error))
+      .finally(() => {
+        this.#syncing = null;
+      });
   }
 
-  #seal(lane: Lane, reason: string): void {
-    const segment = lane.segment;
-    if (segment === null) return;
-    lane.segment = null;
-    const span = segment.seal();
-    const { exchange, stream } = lane.spec;
-    const { key, table } = segment;
-    const query = segmentQuery(stream, table, `symbols_${exchange}`, key);
-    const { bytes } = segment;
-    this.#enqueue({ exchange, stream, key, table, query, span, bytes, hasSeq: true }, lane, reason);
-  }
-
-  async #copyAll(): Promise<void> {
-    for (let next = this.#sealed[0]; next !== undefined; next = this.#sealed[0]) {
-      await this.#copySegment(next.segment, next.lane, next.reason);
-      if (this.#closed) break;
-      this.#sealed.shift();
-    }
-    // In the same turn in which the queue was found empty: what is sealed from now on starts anew.
-    this.#copying = null;
-  }
-
-  /** Brings one segment into the outbox, however often it takes; its rows stay in the table until then. */
-  async #copySegment(segment: SealedSegment, lane: Lane | null, reason: string): Promise<void> {
-    const { outbox, version } = this.#options;
-    const { exchange, stream, span } = segment;
-    const key = lakeKey({ exchange, stream, firstLocal: span.firstLocal, key: segment.key });
-    for (let attempt = 0; ; attempt++) {
-      const temporary = temporaryPath(outbox, key, attempt);
-      try {
-        await writeParquet(this.#copy, segment, temporary, version);
-        await checkParquet(this.#copy, segment, temporary);
-        const path = await acceptFile(outbox, temporary, key);
-        if (lane !== null) {
-          this.#openRows -= span.rows;
-          this.#openBytes -= segment.bytes;
-          lane.consumer.filed(span.rows);
-        }
-        if (attempt > 0) this.#events.copyRecovered();
-        const ring = lane === null ? null : segment.key.ring;
-        this.#events.fileFinished({ key, path, exchange, stream, ring, rows: span.rows, reason });
-        break;
-      } catch (error) {
-        if (this.#closed) return;
-        await rm(temporary, { force: true }).catch(() => undefined);
-        // Somebody may have taken the folder away.
-        await mkdir(outbox, { recursive: true }).catch(() => undefined);
-        const retryIn = Math.min(this.#options.retryMax, RETRY_MIN * 2 ** Math.min(attempt, 20));
-        this.#events.copyFailed(segment, error instanceof Error ? error.message : String(error), retryIn);
-        await this.#waitForRetry(retryIn);
-        if (this.#closed) return;
-      }
-    }
-    try {
-      await this.#copy.run(`DROP TABLE ${sqlName(segment.table)}`);
-    } catch (error) {
-      // The rows are safe in their file; only memory is not given back.
-      if (!this.#closed) this.#events.copyFailed(segment, `its table stays: ${String(error)}`, 0);
-    }
-  }
-
-  #waitForRetry(ms: number): Promise<void> {
-    return new Promise((resolve) => {
-      const timer = setTimeout(resolve, ms);
-      this.#wakeRetry = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-    });
+  /** Brings what stands in open journals to disk. */
+  async #syncAll(): Promise<void> {
+    for (const journal of [...this.#rings.journals, ...this.#datasets.journals])
+      if (journal.dirty) await journal.sync();
   }
 
   /**
-   * Drains what is left, seals every segment and brings all of them into the outbox. The producers must
-   * have stopped.
+   * Drains what is left in the rings, seals their segments and brings all of them into the outbox. The
+   * producers must have stopped. Datasets stay open: what was lost here is still to be written down.
    *
-   * @param deadline time (performance.now()) after which segments that cannot be written are given up
-   * @returns rows that could not be brought into the outbox; 0 when all is well
+   * @param deadline time (performance.now()) after which segments that cannot be written stay in their journals
+   * @returns what could not be brought into a journal, by ring; empty when all is well
    */
-  async stop(deadline: number): Promise<number> {
+  async finish(deadline: number): Promise<readonly LostRows[]> {
+    this.#finished = true;
     for (;;) {
       const moved = await this.step();
-      if (moved === 0 && this.#ringsEmpty()) break;
+      if (moved === 0 && this.#rings.ringsEmpty) break;
       if (moved === 0) await Bun.sleep(1);
       if (performance.now() > deadline) break;
     }
-    for (const lane of this.#lanes) this.#seal(lane, "stop");
-    for (const lane of this.#datasets.values()) this.#sealDataset(lane, "stop");
-    while (this.#copying !== null && performance.now() < deadline) {
-      this.#wakeRetry?.();
-      await Promise.race([
-        this.#copying,
-        Bun.sleep(Math.min(500, Math.max(1, deadline - performance.now()))),
-      ]);
-    }
-    const datasets = this.#sealed.filter(({ lane }) => lane === null);
-    const datasetRows = datasets.reduce((sum, { segment }) => sum + segment.span.rows, 0);
-    const lost = this.#openRows + this.#rowsInRings() + datasetRows;
-    await this.#close();
+    this.#rings.sealAll("stop");
+    const events = () => this.#filer.waiting.some(({ ring }) => ring !== null);
+    await this.#filer.done(deadline, events);
+    if (events()) await this.#filer.leave();
+    const lost = this.#rings.left;
+    this.#lost = lost.reduce((sum, { rows }) => sum + rows, 0);
     return lost;
   }
 
-  #ringsEmpty(): boolean {
-    return this.#lanes.every((lane) => lane.consumer.available(1) === 0);
+  /**
+   * Ends it: {@link finish}, if that was not done before, then the datasets' segments; then DuckDB is closed. What is
+   * not in the outbox then is on disk in its journal, for the next start.
+   *
+   * @param deadline time (performance.now()) after which segments that cannot be written stay in their journals
+   * @returns rows that are in no journal either, those of datasets included; 0 when all is well
+   */
+  async stop(deadline: number): Promise<number> {
+    if (!this.#finished) await this.finish(deadline);
+    this.#datasets.sealAll("stop");
+    await this.#filer.done(deadline);
+    // A process whose thread ends while a COPY is in flight is aborted: interrupt it, wait, then close.
+    await this.#filer.close();
+    const lost = this.#filer.waiting.filter(({ journaled }) => !journaled);
+    await this.#close();
+    return lost.reduce((sum, { span }) => sum + span.rows, this.#lost);
   }
 
-  #rowsInRings(): number {
-    return this.#lanes.reduce((sum, lane) => sum + lane.consumer.backlog(), 0);
+  /** Gives it up after an error: whatever is under way ends soon, with an error perhaps. Then {@link abort}. */
+  async giveUp(): Promise<void> {
+    this.#rings.ended = true;
+    await this.#filer.close().catch(() => undefined);
+  }
+
+  /** Closes one that was given up. What it held stands in the journals, from which the next one begins. */
+  async abort(): Promise<DrainMemory> {
+    await this.#rings.discard();
+    await this.#datasets.discard().catch(() => undefined);
+    await this.#close();
+    return {
+      nextN: this.#rings.numbers,
+      datasets: this.#datasets.numbers,
+      symbols: this.#rings.symbols,
+      filed: this.#filer.filed,
+      untold: [...this.#filer.untold],
+      earlier: this.#filer.unfiled.filter(({ ring }) => ring === RECOVERED_RING),
+      held: this.#held,
+      holes: [],
+    };
   }
 
   async #close(): Promise<void> {
-    this.#closed = true;
-    this.#wakeRetry?.();
-    // A process whose thread ends while a COPY is in flight is aborted: interrupt it, wait, then close.
-    this.#copy.interrupt();
-    await this.#copying;
+    this.#rings.ended = true;
+    await this.#syncing;
+    await this.#filer.closeJournals();
     this.#copy.closeSync();
     this.#append.closeSync();
     this.#instance.closeSync();

@@ -1,5 +1,5 @@
-/** File steps that must survive a power loss. */
-import { constants } from "node:fs";
+/** File steps that must survive a power loss, and errors of the file system. */
+import { closeSync, constants, fsyncSync, openSync } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 
 async function sync(path: string, flags: number): Promise<void> {
@@ -20,4 +20,19 @@ export function syncFile(path: string): Promise<void> {
 /** Forces a folder's entries to disk: what makes a rename durable. */
 export function syncFolder(path: string): Promise<void> {
   return sync(path, constants.O_RDONLY | constants.O_DIRECTORY);
+}
+
+/** As {@link syncFolder}, before it returns. */
+export function syncFolderNow(path: string): void {
+  const fd = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Whether the file system refused: then it can be tried again. Anything else is an error of this program. */
+export function isFileError(error: unknown): boolean {
+  return error instanceof Error && "code" in error && "syscall" in error;
 }

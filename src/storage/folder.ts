@@ -7,6 +7,7 @@ import { join, resolve } from "node:path";
 export interface DataFolder {
   readonly root: string;
   readonly lake: string;
+  readonly journal: string;
   readonly outbox: string;
   readonly quarantine: string;
 }
@@ -25,6 +26,7 @@ export function openFolder(root: string): DataFolder {
   const folder = {
     root: resolve(root),
     lake: resolve(root, "lake"),
+    journal: resolve(root, "journal"),
     outbox: resolve(root, "outbox"),
     quarantine: resolve(root, "quarantine"),
   };
@@ -60,11 +62,7 @@ export function lockFolder(folder: DataFolder, run: string): FolderLock {
   const db = openLock(folder);
   try {
     db.run("PRAGMA busy_timeout = 200");
-    db.run("BEGIN IMMEDIATE");
-    db.run("CREATE TABLE IF NOT EXISTS owner (pid INTEGER NOT NULL, run TEXT NOT NULL)");
-    db.run("DELETE FROM owner");
-    db.run("INSERT INTO owner VALUES (?, ?)", [process.pid, run]);
-    db.run("COMMIT");
+    noteOwner(db, run);
     db.run("BEGIN IMMEDIATE");
   } catch (error) {
     const busy = error instanceof SQLiteError && error.code === "SQLITE_BUSY";
@@ -84,6 +82,23 @@ export function lockFolder(folder: DataFolder, run: string): FolderLock {
   };
 }
 
+/** Writes down who holds the lock; on a full disk it is held all the same, or what fills the disk could never leave it. */
+function noteOwner(db: Database, run: string): void {
+  db.run("BEGIN IMMEDIATE");
+  try {
+    db.run("CREATE TABLE IF NOT EXISTS owner (pid INTEGER NOT NULL, run TEXT NOT NULL)");
+    db.run("DELETE FROM owner");
+    db.run("INSERT INTO owner VALUES (?, ?)", [process.pid, run]);
+    db.run("COMMIT");
+  } catch (error) {
+    if (!(error instanceof SQLiteError && FULL.test(error.code ?? ""))) throw error;
+    if (db.inTransaction) db.run("ROLLBACK");
+  }
+}
+
+/** SQLite's codes for a disk on which nothing fits any more. */
+const FULL = /^SQLITE_(FULL|IOERR_WRITE|IOERR_SHMSIZE|CANTOPEN)/;
+
 function openLock(folder: DataFolder): Database {
   try {
     return new Database(join(folder.root, "lock.db"), { create: true });
@@ -94,9 +109,11 @@ function openLock(folder: DataFolder): Database {
 
 function lockError({ root }: DataFolder, error: unknown): FolderError {
   const why = error instanceof Error ? error.message : String(error);
-  return new FolderError(
-    `the data folder ${root} cannot be locked by its lock.db (${why}); choose another folder with --data DIR`,
-  );
+  const damaged = error instanceof SQLiteError && /^SQLITE_(NOTADB|CORRUPT)/.test(error.code ?? "");
+  const mend = damaged
+    ? "it holds nothing but who is recording: make sure that nobody records there, and delete it"
+    : "choose another folder with --data DIR";
+  return new FolderError(`the data folder ${root} cannot be locked by its lock.db (${why}); ${mend}`);
 }
 
 function readOwner(db: Database): { pid: number; run: string } | null {

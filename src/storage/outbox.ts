@@ -1,10 +1,13 @@
 /** The outbox: finished files on their way to a destination; flat, so that nobody reads a file twice. */
-import { readdir, rename } from "node:fs/promises";
+import { readdir, rename, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { syncFile, syncFolder } from "./files.ts";
-import { keyOfOutboxName, outboxName } from "./names.ts";
+import { dateOf, keyOfOutboxName, outboxName, parseKey } from "./names.ts";
 
-/** Path of the file that COPY writes, before it is checked. */
+/** Where DuckDB keeps what does not fit into memory. */
+export const SPILL_FOLDER = ".spill";
+
+/** Path of the file that is being written, before it is checked. */
 export function temporaryPath(outbox: string, key: string, attempt: number): string {
   return join(outbox, `.${outboxName(key)}.${attempt}.tmp`);
 }
@@ -23,7 +26,18 @@ export interface Leftovers {
   /** Finished files by lake key: they go on to the destination. */
   readonly files: readonly { readonly key: string; readonly path: string }[];
   /** Files that no run finished, files that are damaged, and files that are not ours. */
-  readonly foreign: readonly string[];
+  readonly foreign: readonly ForeignFile[];
+  /** What is no file at all, and not ours. */
+  readonly others: readonly string[];
+}
+
+/** A file that cannot be published. */
+export interface ForeignFile {
+  readonly path: string;
+  /** Of a file of ours that is damaged: its key. */
+  readonly key: string | null;
+  /** When it was last written, µs. */
+  readonly writtenUs: number;
 }
 
 /** First and last bytes of a Parquet file; before the last ones stands the length of the footer. */
@@ -46,19 +60,30 @@ async function hasFooter(path: string): Promise<boolean> {
   );
 }
 
+/** Whether a name is one that we give: of one that says two days nobody knows what was in it. */
+function isName(name: string): boolean {
+  const parts = parseKey(keyOfOutboxName(name));
+  return parts !== null && parts.date === dateOf(parts.firstLocal);
+}
+
 /** Looks through the outbox at start. */
 export async function readOutbox(outbox: string): Promise<Leftovers> {
   const files: { key: string; path: string }[] = [];
-  const foreign: string[] = [];
+  const foreign: ForeignFile[] = [];
+  const others: string[] = [];
   for (const entry of await readdir(outbox, { withFileTypes: true })) {
-    if (!entry.isFile()) continue;
     const path = join(outbox, entry.name);
-    const isOurs = /^v\d+~exchange=[^~]+~stream=[^~]+~date=[^~]+~[^~]+\.parquet$/.test(entry.name);
+    if (!entry.isFile()) {
+      if (entry.name !== SPILL_FOLDER) others.push(path);
+      continue;
+    }
+    const isOurs = isName(entry.name);
     if (isOurs && (await hasFooter(path))) {
       files.push({ key: keyOfOutboxName(entry.name), path });
     } else {
-      foreign.push(path);
+      const writtenUs = Math.ceil((await stat(path)).mtimeMs * 1000);
+      foreign.push({ path, key: isOurs ? keyOfOutboxName(entry.name) : null, writtenUs });
     }
   }
-  return { files, foreign };
+  return { files, foreign, others };
 }

@@ -2,36 +2,37 @@
 import type { DuckDBConnection } from "@duckdb/node-api";
 import { SCHEMA_VERSION } from "../events/streams.ts";
 import type { SegmentKey } from "./names.ts";
-import { sqlText } from "./projection.ts";
+import type { FileRows, ParquetWriter } from "./parquet/file.ts";
+import { ROW_GROUP_ROWS } from "./parquet/format.ts";
+import { columnsInPath, sqlText } from "./projection.ts";
 import type { SegmentSpan } from "./segment.ts";
 
-/** Rows of a row group: DuckDB's own, which its readers scan in parallel. */
-const ROW_GROUP_ROWS = 122_880;
+/** What is to stand in a file: rows of a stream, or a query that gives those of a dataset. */
+export type FileContent = FileRows | { readonly query: string };
 
-/** A sealed segment, ready to become a file. */
+/** A file of a sealed segment, ready to be written. */
 export interface SealedSegment {
   readonly exchange: string;
   /** Stream or dataset. */
   readonly stream: string;
   readonly key: SegmentKey;
-  readonly table: string;
-  /** The rows as they are to stand in the file. */
-  readonly query: string;
+  /** What all its rows are of, where its path tells it; null = the rows do. */
+  readonly symbol: string | null;
+  readonly content: FileContent;
   readonly span: SegmentSpan;
-  /** What its rows take in memory. */
-  readonly bytes: number;
   /** Whether the rows carry seq: those of a stream do, those of a dataset do not. */
   readonly hasSeq: boolean;
 }
 
 /** Key-value metadata of a segment's file. */
 export function fileMetadata(segment: SealedSegment, version: string): Record<string, string> {
-  const { exchange, stream, key, span, hasSeq } = segment;
+  const { exchange, stream, key, symbol, span, hasSeq } = segment;
   return {
     schema_version: SCHEMA_VERSION,
     tapedeck_version: version,
     exchange,
     stream,
+    ...(symbol === null ? {} : { symbol }),
     run: key.run,
     ring: String(key.ring),
     n: String(key.n),
@@ -42,19 +43,32 @@ export function fileMetadata(segment: SealedSegment, version: string): Record<st
   };
 }
 
-/** Writes a sealed segment to `path`. */
+/** Who writes. */
+export interface Writers {
+  /** Rows of streams: many, whose encodings matter. */
+  readonly streams: ParquetWriter;
+  /** Rows of datasets: few, of more types. */
+  readonly datasets: DuckDBConnection;
+}
+
+/** Writes a sealed segment to `path`. @param ended whether to give up */
 export async function writeParquet(
-  connection: DuckDBConnection,
+  { streams, datasets }: Writers,
   segment: SealedSegment,
   path: string,
   version: string,
+  ended: () => boolean,
 ): Promise<void> {
-  const metadata = Object.entries(fileMetadata(segment, version)).map(
-    ([name, text]) => `${name}: ${sqlText(text)}`,
-  );
-  await connection.run(
-    `COPY (${segment.query}) TO ${sqlText(path)} ` +
-      `(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE ${ROW_GROUP_ROWS}, KV_METADATA {${metadata.join(", ")}})`,
+  const { content } = segment;
+  const metadata = fileMetadata(segment, version);
+  if ("rows" in content) {
+    await streams.write(path, content, metadata, columnsInPath(segment.symbol), ended);
+    return;
+  }
+  const pairs = Object.entries(metadata).map(([name, text]) => `${name}: ${sqlText(text)}`);
+  await datasets.run(
+    `COPY (${content.query}) TO ${sqlText(path)} ` +
+      `(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE ${ROW_GROUP_ROWS}, KV_METADATA {${pairs.join(", ")}})`,
   );
 }
 

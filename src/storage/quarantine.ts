@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { appendFile, mkdir, readdir, rename, stat } from "node:fs/promises";
+import { appendFile, copyFile, lstat, mkdir, readdir, rename, rm } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { capturedLine } from "../capture/line.ts";
 
@@ -39,7 +39,7 @@ export class Quarantine {
   /** @param maxBytes bound of the whole folder; what is there already counts */
   static async open(folder: string, run: string, maxBytes: number): Promise<Quarantine> {
     const quarantine = new Quarantine(folder, run, maxBytes);
-    for (const name of await readdir(folder)) quarantine.#bytes += (await stat(join(folder, name))).size;
+    for (const name of await readdir(folder)) quarantine.#bytes += await sizeOf(join(folder, name));
     return quarantine;
   }
 
@@ -70,13 +70,29 @@ export class Quarantine {
       this.#folder,
       `${randomBytes(4).toString("hex")}-${basename(path).replace(/^\.+/, "")}`,
     );
-    await rename(path, target);
-    this.#bytes += (await stat(target)).size;
+    try {
+      await rename(path, target);
+    } catch (error) {
+      if (!(error instanceof Error && "code" in error && error.code === "EXDEV")) throw error;
+      // The folder it comes from is a disk of its own.
+      await copyFile(path, target);
+      await rm(path);
+    }
+    this.#bytes += await sizeOf(target);
     return target;
   }
 
   /** Resolves when everything handed over is written. */
   flush(): Promise<void> {
     return this.#tail;
+  }
+}
+
+/** Size of whatever it is, a link that leads nowhere included; 0 where it is gone. */
+async function sizeOf(path: string): Promise<number> {
+  try {
+    return (await lstat(path)).size;
+  } catch {
+    return 0;
   }
 }

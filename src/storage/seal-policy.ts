@@ -35,3 +35,11 @@ export function sealReason(
   if (state.age >= bounds.interval) return "interval";
   return null;
 }
+
+/** Share of DuckDB's memory limit that the rows of one segment may take while its file is written. */
+const SEGMENT_SHARE = 0.2;
+
+/** Bounds with which the rows of a segment find room in DuckDB's memory while its file is written. */
+export function withinMemory(bounds: SealBounds, memoryLimit: number): SealBounds {
+  return { ...bounds, bytes: Math.min(bounds.bytes, memoryLimit * SEGMENT_SHARE) };
+}

@@ -1,17 +1,8 @@
-import { BLOB, DOUBLE, type DuckDBAppender, type DuckDBConnection, DuckDBDataChunk } from "@duckdb/node-api";
-import bindings from "@duckdb/node-bindings";
 import { LAYOUTS, LOCAL } from "../events/layout.ts";
 import type { Stream } from "../events/streams.ts";
-import type { RingConsumer } from "../ring/consumer.ts";
 import { recordBytes } from "../ring/memory.ts";
-import { TEXT_CELL_BYTES, TEXT_PIECES } from "../ring/text.ts";
-import type { SegmentKey } from "./names.ts";
-import { sqlName, tableColumns } from "./projection.ts";
-
-type Vector = ReturnType<typeof bindings.data_chunk_get_vector>;
-
-/** Rows of a DuckDB vector. */
-const CHUNK_ROWS = 2048;
+import type { RowSource } from "../ring/row-source.ts";
+import { dayOf, dayStart, type SegmentKey } from "./names.ts";
 
 /** What is known of a segment's rows. */
 export interface SegmentSpan {
@@ -22,113 +13,64 @@ export interface SegmentSpan {
   readonly lastSeq: number;
 }
 
-/**
- * An open segment: the rows of one ring between two seals, in a DuckDB table of their own.
- *
- * Rows move from shared memory straight into the vectors of a data chunk; a full chunk is appended to
- * the table. Rows of an unfinished chunk are in the segment and count as such.
- */
+/** An open segment: what is known of the rows of one ring between two seals. The rows stand in its journal. */
 export class Segment {
-  readonly table: string;
   rows = 0;
+  /** What the rows take while their file is written. */
   bytes = 0;
   firstLocal = Number.NaN;
   lastLocal = Number.NaN;
   firstSeq = Number.NaN;
   lastSeq = Number.NaN;
-  /** Bytes of one row in memory. */
-  readonly rowBytes: number;
+  readonly #rowBytes: number;
   readonly #seq: number;
-  readonly #numbers: number;
-  readonly #texts: number;
-  readonly #appender: DuckDBAppender;
-  readonly #chunk: DuckDBDataChunk;
-  readonly #vectors: Vector[] = [];
-  #filled = 0;
-  #sealed = false;
 
-  private constructor(
-    readonly stream: Stream,
+  constructor(
+    stream: Stream,
     readonly key: SegmentKey,
-    table: string,
-    appender: DuckDBAppender,
   ) {
-    const layout = LAYOUTS[stream];
-    this.table = table;
-    this.#appender = appender;
-    this.#numbers = layout.numbers.length;
-    this.#texts = layout.texts.length;
-    this.#seq = layout.seq;
-    this.rowBytes = recordBytes({ numbers: this.#numbers, texts: this.#texts });
-    const types = [
-      ...Array.from({ length: this.#numbers }, () => DOUBLE),
-      ...Array.from({ length: this.#texts * TEXT_PIECES }, () => BLOB),
-    ];
-    this.#chunk = DuckDBDataChunk.create(types);
-    this.#loadVectors();
+    const { numbers, texts, seq } = LAYOUTS[stream];
+    this.#seq = seq;
+    this.#rowBytes = recordBytes({ numbers: numbers.length, texts: texts.length });
   }
 
-  /** Creates the table of a new segment. */
-  static async open(connection: DuckDBConnection, stream: Stream, key: SegmentKey): Promise<Segment> {
-    const table = `segment_${key.ring}_${key.n}`;
-    await connection.run(`CREATE TABLE ${sqlName(table)} (${tableColumns(stream)})`);
-    return new Segment(stream, key, table, await connection.createAppender(table));
+  /** A segment that goes on: what is known of the rows it has. */
+  static of(stream: Stream, key: SegmentKey, span: SegmentSpan): Segment {
+    const segment = Object.assign(new Segment(stream, key), span);
+    segment.bytes = span.rows * segment.#rowBytes;
+    return segment;
   }
 
-  #loadVectors(): void {
-    for (let column = 0; column < this.#numbers + this.#texts * TEXT_PIECES; column++) {
-      this.#vectors[column] = bindings.data_chunk_get_vector(this.#chunk.chunk, column);
-    }
-  }
-
-  /** Rows that can be taken in one copy. */
-  get room(): number {
-    return CHUNK_ROWS - this.#filled;
-  }
-
-  /** Takes `count` rows (at most {@link room}, in one piece) from the ring. Does not release them there. */
-  take(ring: RingConsumer, count: number): void {
-    if (this.#sealed) throw new Error(`segment ${this.table} is sealed`);
-    // The binding takes a SharedArrayBuffer as well as an ArrayBuffer; only its types do not say so.
-    const source = ring.handle.buffer as unknown as ArrayBuffer;
-    let column = 0;
-    for (let k = 0; k < this.#numbers; k++, column++) {
-      const vector = this.#vectors[column];
-      bindings.copy_data_to_vector(vector, this.#filled * 8, source, ring.numberOffset(k), count * 8);
-    }
-    for (let text = 0; text < this.#texts; text++) {
-      for (let piece = 0; piece < TEXT_PIECES; piece++, column++) {
-        const vector = this.#vectors[column];
-        const at = this.#filled * TEXT_CELL_BYTES;
-        const from = ring.textOffset(text, piece);
-        bindings.copy_data_to_vector(vector, at, source, from, count * TEXT_CELL_BYTES);
-      }
-    }
+  /** Takes note of the first `count` rows of a source, which were appended to the journal. */
+  take(from: RowSource, count: number): void {
     if (this.rows === 0) {
-      this.firstLocal = ring.number(LOCAL, 0);
-      this.firstSeq = ring.number(this.#seq, 0);
+      this.firstLocal = from.number(LOCAL, 0);
+      this.firstSeq = from.number(this.#seq, 0);
     }
-    this.lastLocal = ring.number(LOCAL, count - 1);
-    this.lastSeq = ring.number(this.#seq, count - 1);
+    this.lastLocal = from.number(LOCAL, count - 1);
+    this.lastSeq = from.number(this.#seq, count - 1);
     this.rows += count;
-    this.bytes += count * this.rowBytes;
-    this.#filled += count;
-    if (this.#filled === CHUNK_ROWS) this.#append();
+    this.bytes += count * this.#rowBytes;
   }
 
-  #append(): void {
-    if (this.#filled === 0) return;
-    this.#chunk.rowCount = this.#filled;
-    this.#appender.appendDataChunk(this.#chunk);
-    this.#filled = 0;
-  }
-
-  /** Ends the segment: its rows are all in the table from now on and there will be no more. */
-  seal(): SegmentSpan {
-    this.#append();
-    this.#appender.closeSync();
-    this.#sealed = true;
+  /** What is known of its rows. */
+  get span(): SegmentSpan {
     const { rows, firstLocal, lastLocal, firstSeq, lastSeq } = this;
     return { rows, firstLocal, lastLocal, firstSeq, lastSeq };
   }
+}
+
+/** How many of the next `count` rows fall on the segment's UTC day: times do not go back within a ring. */
+export function countWithinDay(from: RowSource, count: number, segment: Segment): number {
+  const first = segment.rows > 0 ? segment.firstLocal : from.number(LOCAL, 0);
+  const end = dayStart(dayOf(first) + 1);
+  if (from.number(LOCAL, count - 1) < end) return count;
+  let low = 0;
+  let high = count - 1;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (from.number(LOCAL, middle) < end) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }

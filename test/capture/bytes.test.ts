@@ -23,7 +23,7 @@ test("bytes that are no text survive replay, record --raw and decode", async () 
     line(3, { raw: trade(2) }),
   ];
   writeFileSync(file, `${lines.join("\n")}\n`);
-  const replay = tapedeck(["replay", file, "--port", "0", "--quiet", "100ms"], { cwd });
+  const replay = tapedeck(["replay", file, "--port", "0", "--quiet", "1s"], { cwd });
   const [url = ""] = await replay.text(/ws:\/\/127\.0\.0\.1:\d+/);
   const exchange = { url, restUrl: url.replace("ws:", "http:") };
   // One route only, so that the oldest connection is the one that carries trades.
@@ -58,4 +58,4 @@ test("bytes that are no text survive replay, record --raw and decode", async () 
   expect(decode.stderr).toContain(
     `line ${kept.findIndex(({ raw_base64 }) => raw_base64 !== undefined) + 1}: `,
   );
-}, 60_000);
+}, 180_000);

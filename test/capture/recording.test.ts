@@ -17,12 +17,15 @@ import { zstdDecompressSync } from "node:zlib";
 import { z } from "zod";
 import { RawTap } from "../../src/capture/tap.ts";
 import { LAYOUTS } from "../../src/events/layout.ts";
+import { DATASETS } from "../../src/events/streams.ts";
+import { DIRECT } from "../../src/exchanges/dialer.ts";
 import { exchangeByName } from "../../src/exchanges/exchanges.ts";
 import { Clock } from "../../src/ingest/clock.ts";
 import { Ingest } from "../../src/ingest/ingest.ts";
 import { createRing, readRing, viewsOf } from "../../src/ring/memory.ts";
 import { startBinance } from "../../src/simulator/binance.ts";
 import { type SimulatedExchange, startSimulate } from "../e2e/exchange.ts";
+import { TEST_BOUNDS } from "../helpers/connection.ts";
 import { type LakeRow, streamFrom, withSql } from "../helpers/lake.ts";
 import { type Running, tapedeck } from "../helpers/process.ts";
 import { recordArguments, startRecorder } from "../helpers/recorder.ts";
@@ -77,7 +80,7 @@ async function decode(
 ): Promise<{ events: Event[]; code: number | string; stderr: string }> {
   const stdin = new Blob(files.map((file) => readFileSync(file)));
   const running = tapedeck(["decode", "--exchange", exchange], { cwd: folder, stdin });
-  const code = await running.exit(30_000);
+  const code = await running.exit();
   const events = running.stdout
     .split("\n")
     .filter((line) => line !== "")
@@ -98,7 +101,7 @@ async function expectSameRows(
   await withSql(async (sql) => {
     const lake = join(data, `lake/v1/exchange=${exchange}`);
     expect(readdirSync(lake).sort()).toEqual(
-      [...groups.keys(), "instruments"].map((stream) => `stream=${stream}`).sort(),
+      [...groups.keys(), ...Object.keys(DATASETS)].map((stream) => `stream=${stream}`).sort(),
     );
     for (const [stream, expected] of groups) {
       const columns = Object.keys(expected[0] ?? {}).map((name) => `"${name}"`);
@@ -123,6 +126,7 @@ function linesOf(files: readonly string[], exchange: string) {
       .toString()
       .trimEnd()
       .split("\n")
+      .filter((line) => !line.includes('"dir":"mark"'))
       .map((line) => lineSchema.parse(JSON.parse(line)))
       .map((line) => {
         expect(line.exchange).toBe(exchange);
@@ -194,7 +198,7 @@ test("record --raw: decode over each capture gives the rows of the lake; replaye
     });
 
     const again = cwdOf(`again-${name}`);
-    const replay = tapedeck(["replay", ...files, "--exchange", name, "--port", "0", "--quiet", "300ms"], {
+    const replay = tapedeck(["replay", ...files, "--exchange", name, "--port", "0", "--quiet", "1500ms"], {
       cwd: again,
     });
     const [url = ""] = await replay.text(/ws:\/\/127\.0\.0\.1:\d+/);
@@ -205,7 +209,7 @@ test("record --raw: decode over each capture gives the rows of the lake; replaye
       set: { [`exchanges.${name}.ws_url`]: url, [`exchanges.${name}.rest_url`]: restUrl },
       args: ["--exchanges", name],
     });
-    await replay.text(/replay: done, /, 30_000);
+    await replay.text(/replay: done, /);
     await second.until("all events again", ({ total_events }) => total_events >= decoded.events.length);
     const outcome = await second.stop();
     expect(outcome).toMatchObject({ code: 0, end: { received: decoded.events.length, dropped: 0 } });
@@ -227,7 +231,7 @@ function startCapture(
   return tapedeck(["capture", ...withoutPort, ...args], { cwd });
 }
 
-test("capture keeps frames only, holds the folder's lock, and SIGTERM closes its files", async () => {
+test.concurrent("capture keeps frames only, holds the folder's lock, and SIGTERM closes its files", async () => {
   const cwd = cwdOf("alone");
   const simulated = await startSimulate(cwd, "--instruments", "5", "--rate", "2000");
   const capture = startCapture(cwd, simulated);
@@ -248,9 +252,9 @@ test("capture keeps frames only, holds the folder's lock, and SIGTERM closes its
   expect(code).toBe(0);
   expect(events.length).toBeGreaterThan(2000);
   expect(readdirSync(join(cwd, "data/lake"))).toEqual([]);
-}, 60_000);
+}, 180_000);
 
-test("after kill -9 the next start keeps every whole block, and torn files are read to their last one", async () => {
+test.concurrent("after kill -9 the next start keeps every whole block, and torn files are read to their last one", async () => {
   const cwd = cwdOf("killed");
   const data = join(cwd, "data");
   const simulated = await startSimulate(cwd, "--instruments", "5", "--rate", "3000");
@@ -272,20 +276,26 @@ test("after kill -9 the next start keeps every whole block, and torn files are r
   expect(torn.code).toBe(1);
   expect(torn.stderr).toContain("torn at its end");
   expect(torn.events.length).toBeGreaterThan(1000);
-  const replay = tapedeck(["replay", open, "--port", "0", "--quiet", "300ms", "--exit-when-done"], { cwd });
+  const replay = tapedeck(["replay", open, "--port", "0", "--quiet", "1500ms", "--exit-when-done"], { cwd });
   const [url = ""] = await replay.text(/ws:\/\/127\.0\.0\.1:\d+/);
   const recording = cwdOf("torn");
   const recorder = await startRecorder({
     cwd: recording,
     exchange: { url, restUrl: url.replace("ws:", "http:") },
   });
-  expect(await replay.exit(30_000)).toBe(1);
+  expect(await replay.exit()).toBe(1);
   expect(replay.stderr).toContain(`${open} is torn at its end`);
   // Sent is not yet received.
   await recorder.until("all events", ({ total_events }) => total_events >= torn.events.length);
   expect((await recorder.stop()).end.received).toBe(torn.events.length);
 
-  const next = startCapture(cwd, simulated, "--duration", "500ms");
+  const next = startCapture(cwd, simulated);
+  await waitFor(
+    "a capture of its own",
+    () => next.events("raw_recovered").length > 0 && captures(data, { open: true }).length > 0,
+    { state: () => next.words },
+  );
+  next.signal("SIGTERM");
   expect(await next.exit()).toBe(0);
   const [recovered] = next.events("raw_recovered");
   const kept = readFileSync(closed);
@@ -297,9 +307,9 @@ test("after kill -9 the next start keeps every whole block, and torn files are r
   expect([whole.code, whole.stderr]).toEqual([0, ""]);
   expect(torn.events.slice(0, whole.events.length)).toEqual(whole.events);
   expect(captures(data).length).toBe(2);
-}, 90_000);
+}, 180_000);
 
-test("a full folder and a disk that refuses cost raw frames, counted and logged, and no row", async () => {
+test.concurrent("a full folder and a disk that refuses cost raw frames, counted and logged, and no row", async () => {
   for (const fault of ["full", "failed"] as const) {
     const cwd = cwdOf(fault);
     const simulated = await startSimulate(cwd, "--instruments", "5", "--rate", "2000");
@@ -330,7 +340,7 @@ test("a full folder and a disk that refuses cost raw frames, counted and logged,
   );
   expect(await refused.exit()).toBe(1);
   expect(refused.stderr).toContain(join(cwd, "data/raw"));
-}, 90_000);
+}, 180_000);
 
 test("a writer that never answers costs raw frames only: every event is in its ring", async () => {
   const simulated = startBinance({ instruments: 20, rate: 20_000, seed: "stalled" });
@@ -344,6 +354,7 @@ test("a writer that never answers costs raw frames only: every event is in its r
     connectionCounter: new SharedArrayBuffer(4),
     publishBatch: 64,
     quarantineInFlight: 1 << 20,
+    clockStep: 500,
     raw: { tap, only: false },
     post: () => undefined,
     connectionsChanged: () => undefined,
@@ -357,22 +368,18 @@ test("a writer that never answers costs raw frames only: every event is in its r
       handle: createRing({ capacity: 1 << 17, numbers: numbers.length, texts: texts.length }),
     };
   });
-  const names = simulated.instruments.map(({ symbol }) => symbol);
+  const found = simulated.instruments.map(({ symbol }) => ({ instrument: symbol }));
   try {
     ingest.apply({
       exchange: "binance",
       wsUrl: simulated.url,
-      subscriptions: exchange.subscriptions(streams, names),
+      subscriptions: exchange.subscriptions(streams, found),
       limits: { channels: 200, characters: null },
-      instruments: names.map((instrument, number) => ({ instrument, number })),
+      instruments: found.map(({ instrument }, number) => ({ instrument, number })),
       rings,
-      bounds: {
-        handshakeTimeout: 5000,
-        backoffMin: 100,
-        backoffMax: 1000,
-        ackTimeout: 5000,
-        refusedRetry: 60_000,
-      },
+      bounds: TEST_BOUNDS,
+      dialing: DIRECT,
+      since: 0,
     });
     await waitFor("frames without room", () => (tap.counts.get("binance")?.notCaptured ?? 0) > 5000);
   } finally {
@@ -389,4 +396,4 @@ test("a writer that never answers costs raw frames only: every event is in its r
   expect(readings.map(({ dropped }) => dropped)).toEqual([0, 0]);
   // Every frame but the acks is one event of these two streams.
   expect(events + (stats?.control ?? 0)).toBe(stats?.frames ?? -1);
-}, 30_000);
+}, 180_000);

@@ -15,7 +15,7 @@ import { zstdDecompressSync } from "node:zlib";
 import type { RawFile, RecoveredFile, WriterOptions } from "../../src/capture/messages.ts";
 import { pack } from "../../src/capture/packed-file.ts";
 import { recoverFiles } from "../../src/capture/recover.ts";
-import { RawWriter } from "../../src/capture/writer.ts";
+import { RawWriter, type ReceivedFrame } from "../../src/capture/writer.ts";
 import { ZstdFrames } from "../../src/lib/zstd.ts";
 import { seeded } from "../lib/seed.ts";
 
@@ -43,7 +43,6 @@ function start(options: Partial<WriterOptions> = {}) {
     {
       root,
       run: RUN,
-      worker: 0,
       segmentBytes: 1 << 20,
       interval: 3_600_000,
       maxBytes: 0,
@@ -79,6 +78,14 @@ const filesBelow = (root: string): string[] =>
 
 const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text);
 
+const received = (
+  exchange: string,
+  connection: number,
+  ts: number,
+  frame: Uint8Array,
+  worker = 0,
+): ReceivedFrame => ({ worker, exchange, connection, ts, frame });
+
 describe("captures", () => {
   test("lines hold the frames byte for byte, UTF-8 or not", () => {
     const { writer, told } = start();
@@ -90,7 +97,7 @@ describe("captures", () => {
       new Uint8Array([0xed, 0xa0, 0x80]),
       new Uint8Array(0),
     ];
-    for (const [i, frame] of frames.entries()) writer.add("binance", 7, MIDNIGHT + i, frame);
+    for (const [i, frame] of frames.entries()) writer.add(received("binance", 7, MIDNIGHT + i, frame));
     writer.close();
     const lines = linesOf(told.files[0]?.path ?? "");
     const back = lines.map(({ raw, raw_base64 }) =>
@@ -110,11 +117,11 @@ describe("captures", () => {
 
   test("a file holds one exchange and one UTC day, and is called by its first frame", () => {
     const { root, writer, told } = start();
-    writer.add("binance", 0, MIDNIGHT - 2, utf8("a"));
-    writer.add("okx", 1, MIDNIGHT - 1, utf8("b"));
-    writer.add("binance", 0, MIDNIGHT - 1, utf8("c"));
-    writer.add("binance", 0, MIDNIGHT, utf8("d"));
-    writer.add("okx", 1, MIDNIGHT + 5, utf8("e"));
+    writer.add(received("binance", 0, MIDNIGHT - 2, utf8("a")));
+    writer.add(received("okx", 1, MIDNIGHT - 1, utf8("b")));
+    writer.add(received("binance", 0, MIDNIGHT - 1, utf8("c")));
+    writer.add(received("binance", 0, MIDNIGHT, utf8("d")));
+    writer.add(received("okx", 1, MIDNIGHT + 5, utf8("e")));
     writer.close();
     expect(filesBelow(root)).toEqual([
       `exchange=binance/date=2026-11-19/${MIDNIGHT - 2}_${RUN}_0_0.jsonl.zst`,
@@ -126,9 +133,36 @@ describe("captures", () => {
     expect(texts).toEqual([["a", "c"], ["b"], ["d"], ["e"]]);
   });
 
+  test("workers that share an exchange have files of their own: the times within a file never go back", () => {
+    const { root, writer, told } = start();
+    writer.opened(0, "ws://127.0.0.1/a");
+    writer.opened(1, "ws://127.0.0.1/b");
+    // A block of one worker, then an older one of another; around midnight, when files change.
+    for (const ts of [MIDNIGHT - 1, MIDNIGHT, MIDNIGHT + 1]) {
+      writer.add(received("okx", 0, ts, utf8(`a${ts}`), 0));
+    }
+    for (const ts of [MIDNIGHT - 2, MIDNIGHT + 1]) writer.add(received("okx", 1, ts, utf8(`b${ts}`), 3));
+    writer.close();
+    const day = (date: string) => `exchange=okx/date=2026-11-${date}`;
+    expect(filesBelow(root)).toEqual([
+      `${day("19")}/${MIDNIGHT - 2}_${RUN}_3_0.jsonl.zst`,
+      `${day("19")}/${MIDNIGHT - 1}_${RUN}_0_0.jsonl.zst`,
+      `${day("20")}/${MIDNIGHT}_${RUN}_0_1.jsonl.zst`,
+      `${day("20")}/${MIDNIGHT + 1}_${RUN}_3_1.jsonl.zst`,
+    ]);
+    for (const { path } of told.files) {
+      const lines = linesOf(path);
+      const times = lines.map(({ ts }) => ts);
+      expect(times).toEqual(times.toSorted((a, b) => a - b));
+      expect(new Set(lines.map(({ connection }) => connection)).size).toBe(1);
+      expect(lines[0]?.url).toStartWith("ws://127.0.0.1/");
+    }
+    expect(writer.stats()).toMatchObject({ okx: { written: 5, files: 4 } });
+  });
+
   test("a day that is over is closed by the clock, without another frame", () => {
     const { writer, told } = start({ blockInterval: 0 });
-    writer.add("binance", 0, MIDNIGHT - 5, utf8("a"));
+    writer.add(received("binance", 0, MIDNIGHT - 5, utf8("a")));
     writer.tick(MIDNIGHT - 1);
     writer.tick(MIDNIGHT + 999_999);
     expect(told.files).toEqual([]);
@@ -147,7 +181,7 @@ describe("captures", () => {
       [MIDNIGHT, 3],
       [MIDNIGHT + 1, 9],
     ] as const) {
-      writer.add("binance", connection, ts, utf8("{}"));
+      writer.add(received("binance", connection, ts, utf8("{}")));
     }
     writer.close();
     expect(told.files.map(({ path }) => linesOf(path).map(({ url }) => url ?? null))).toEqual([
@@ -160,12 +194,8 @@ describe("captures", () => {
     const random = seeded("writer segments");
     const { writer, told } = start({ segmentBytes: 20_000, interval: 1 });
     for (let i = 0; i < 4000; i++) {
-      writer.add(
-        "binance",
-        0,
-        MIDNIGHT + i,
-        utf8(`{"i":${i},"x":${random.below(1e9)},"y":${random.below(1e9)}}`),
-      );
+      const text = `{"i":${i},"x":${random.below(1e9)},"y":${random.below(1e9)}}`;
+      writer.add(received("binance", 0, MIDNIGHT + i, utf8(text)));
     }
     writer.tick(MIDNIGHT);
     const bySize = told.files.length;
@@ -180,7 +210,7 @@ describe("captures", () => {
       expect(bytes).toBeGreaterThanOrEqual(20_000);
       expect(bytes).toBeLessThan(20_000 + 8192);
     }
-    writer.add("binance", 0, MIDNIGHT + 4000, utf8("late"));
+    writer.add(received("binance", 0, MIDNIGHT + 4000, utf8("late")));
     writer.close();
     const all = told.files.flatMap(({ path }) => linesOf(path));
     expect(all.map(({ ts }) => ts - MIDNIGHT)).toEqual(Array.from({ length: 4001 }, (_, i) => i));
@@ -197,12 +227,12 @@ describe("captures", () => {
     const random = seeded("writer full");
     const noise = () => utf8(Array.from({ length: 20 }, () => random.below(2 ** 31)).join(","));
     const first = start();
-    for (let i = 0; i < 400; i++) first.writer.add("binance", 0, MIDNIGHT + i, noise());
+    for (let i = 0; i < 400; i++) first.writer.add(received("binance", 0, MIDNIGHT + i, noise()));
     first.writer.close();
     const there = first.told.files[0]?.bytes ?? 0;
     const { root } = first;
     const { writer, told } = start({ root, maxBytes: there + 30_000, run: "test-1795000000000001-abcd" });
-    for (let i = 0; i < 4000; i++) writer.add("binance", 0, MIDNIGHT + i, noise());
+    for (let i = 0; i < 4000; i++) writer.add(received("binance", 0, MIDNIGHT + i, noise()));
     writer.close();
     const { written, full, bytes } = writer.stats().binance ?? { written: 0, full: 0, bytes: 0 };
     expect(told).toMatchObject({ full: 1, resumed: 0, failed: [] });
@@ -220,8 +250,8 @@ describe("captures", () => {
     mkdirSync(root, { recursive: true });
     writeFileSync(join(root, "exchange=binance"), "a file where a folder should be");
     for (let i = 0; i < 500; i++) {
-      writer.add("binance", 0, MIDNIGHT + i, utf8(`{"i":${i}}`));
-      writer.add("okx", 1, MIDNIGHT + i, utf8(`{"i":${i}}`));
+      writer.add(received("binance", 0, MIDNIGHT + i, utf8(`{"i":${i}}`)));
+      writer.add(received("okx", 1, MIDNIGHT + i, utf8(`{"i":${i}}`)));
     }
     writer.close();
     expect(writer.stats()).toMatchObject({

@@ -87,6 +87,48 @@ describe("precedence", () => {
     expect(sources.get("storage.backend")).toBe("STORAGE_BACKEND");
   });
 
+  test("buckets under the names that operators know; their keys are shown nowhere", () => {
+    const env = {
+      STORAGE_BACKEND: "s3",
+      STORAGE_FALLBACK: "gcs",
+      S3_ENDPOINT: "http://127.0.0.1:9000/",
+      S3_BUCKET: "lake",
+      S3_PREFIX: "team/",
+      S3_REGION: "eu-central-1",
+      S3_ACCESS_KEY: "AKhunter2",
+      S3_SECRET_KEY: "SKhunter2",
+      S3_SESSION_TOKEN: "SThunter2",
+      GCS_BUCKET: "lake2",
+      GCS_ACCESS_KEY: "GOOGhunter2",
+      GCS_SECRET_KEY: "GShunter2",
+    };
+    const { settings, sources } = resolved(load({ env }));
+    expect(settings.storage).toMatchObject({ backend: "s3", fallback: "gcs" });
+    expect(settings.s3).toMatchObject({
+      endpoint: "http://127.0.0.1:9000",
+      bucket: "lake",
+      prefix: "team/",
+      region: "eu-central-1",
+      access_key: "AKhunter2",
+      secret_key: "SKhunter2",
+      session_token: "SThunter2",
+    });
+    expect(settings.gcs).toMatchObject({ endpoint: "https://storage.googleapis.com", region: "auto" });
+    const written = (one: ReturnType<typeof describeSettings>[number]) => settingValue(settings, one).written;
+    expect(toToml(describeSettings(), written, sources)).not.toContain("hunter2");
+    const wrong = load({ env: { ...env, S3_SECRET_KEY: "a hunter2 key", GCS_ACCESS_KEY: "hunter2 é" } });
+    expect(faultsOf(wrong)).toHaveLength(2);
+    expect(faultsOf(wrong).join()).not.toContain("hunter2");
+  });
+
+  test("a fallback without its keys is a fault at the start", () => {
+    const env = { STORAGE_BACKEND: "s3", S3_BUCKET: "lake", STORAGE_FALLBACK: "gcs", GCS_BUCKET: "lake2" };
+    const faults = faultsOf(load({ env }));
+    expect(faults).toHaveLength(2);
+    expect(faults.join()).toContain("gcs.access_key");
+    expect(faults.join()).toContain("gcs.secret_key");
+  });
+
   test("an unknown variable of our prefix is a warning", () => {
     const loaded = resolved(load({ env: { TAPEDECK_PORT: "tcp://10.0.0.1:80", TAPEDECK_STATUS_PROT: "1" } }));
     expect(loaded.warnings).toEqual([
@@ -109,10 +151,12 @@ describe("faults", () => {
           'streams = ["bbo", "trdae"]',
           "[exchanges.binanc]",
           "x = 1",
-          "[drain]",
-          "max_open_rows = 1000",
+          "[duckdb]",
+          'memory_limit = "64MiB"',
+          "[flush]",
+          'bytes = "65MiB"',
         ].join("\n"),
-        env: { TAPEDECK_CONNECTION_ACK_TIMEOUT: "soon", STORAGE_BACKEND: "gcs" },
+        env: { TAPEDECK_CONNECTION_ACK_TIMEOUT: "soon", STORAGE_BACKEND: "gcp" },
         flags: [flag("record.exchanges", "exchanges", "binance,bynance")],
       }),
     );
@@ -125,10 +169,10 @@ describe("faults", () => {
       '--exchanges binance,bynance: "bynance" is no exchange (known: binance, bybit, okx); did you mean binance?',
       `tapedeck.toml: record.streams = ["bbo","trdae"]: "trdae" is no stream (known: ${streams}); did you mean trade?`,
       "TAPEDECK_CONNECTION_ACK_TIMEOUT=soon: must be a duration from 1ms to 10m, such as 500ms, 1.5s, 5m",
-      "STORAGE_BACKEND=gcs: must be local (s3 and gcs arrive with a later release)",
+      "STORAGE_BACKEND=gcp: must be local or s3 or gcs; did you mean gcs?",
       "tapedeck.toml: status.port = 70000: must be a whole number from 0 to 65535",
-      "flush.rows = 250000 (default): must not be above drain.max_open_rows (1000 from tapedeck.toml); " +
-        "lower flush.rows or raise drain.max_open_rows",
+      'tapedeck.toml: flush.bytes = "65MiB": must not be above duckdb.memory_limit ("64MiB" from tapedeck.toml); ' +
+        "lower flush.bytes or raise duckdb.memory_limit",
     ]);
   });
 

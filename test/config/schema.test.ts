@@ -22,7 +22,20 @@ describe("defaults", () => {
       backoff_max: 30_000,
       ack_timeout: 10_000,
       refused_retry: 60_000,
+      ping_interval: 20_000,
+      pong_timeout: 10_000,
+      silence: 8_000,
+      silence_max: 900_000,
+      first_data: 9_000,
+      first_data_quiet: 300_000,
+      symbol_silence: 5_000,
+      lag: 3_000,
+      overlap: 5_000,
+      replace_timeout: 60_000,
     });
+    // As the exchange demands.
+    expect(settings.connection.max_age).toBeUndefined();
+    expect(settings.ingest).toEqual({ workers: 1, publish_batch: 64, clock_step: 500 });
     expect(settings.flush.bytes).toBe(64 * 1024 ** 2);
     expect(settings.record.streams).toEqual(STREAM_NAMES);
     expect(settings.record.duration).toBeUndefined();
@@ -77,8 +90,27 @@ describe("values", () => {
     expect(messages({ record: { duration: "25d" } })).toHaveLength(1);
   });
 
-  test("a backend of a later release says so", () => {
-    expect(messages({ storage: { backend: "s3" } })[0]).toContain("s3 and gcs arrive with a later release");
+  test("a bucket that is used needs a name, GCS its keys, and half a key is none", () => {
+    expect(messages({ storage: { backend: "s3" } })).toEqual([
+      "s3.bucket: must be set, since storage.backend or storage.fallback is s3",
+    ]);
+    const s3 = { bucket: "lake" };
+    expect(messages({ storage: { backend: "s3" }, s3 })).toEqual([]);
+    const missing = messages({ storage: { backend: "s3", fallback: "gcs" }, s3 });
+    expect(missing.map((line) => line.split(":")[0])).toEqual([
+      "gcs.bucket",
+      "gcs.access_key",
+      "gcs.secret_key",
+    ]);
+    expect(missing[1]).toContain("HMAC");
+    expect(messages({ s3: { access_key: "a" } })[0]).toStartWith("s3.secret_key: must be set");
+    expect(messages({ s3: { secret_key: "a" } })[0]).toStartWith("s3.access_key: must be set");
+    expect(messages({ gcs: { session_token: "a" } })[0]).toStartWith("gcs.session_token: is of no use");
+    expect(messages({ storage: { fallback: "local" } })[0]).toStartWith("storage.fallback: must be another");
+  });
+
+  test.each([["/lake"], ["a//b"], ["a b"], ["a?b"]])("%p is no prefix of a bucket", (prefix) => {
+    expect(messages({ s3: { prefix } })).toHaveLength(1);
   });
 
   test.each([
@@ -90,22 +122,51 @@ describe("values", () => {
   });
 });
 
+test.each([
+  ["connection", "ping_interval", "0ms"],
+  ["connection", "pong_timeout", "0s"],
+  ["connection", "silence", "0ms"],
+  ["connection", "silence_max", "2d"],
+  ["connection", "lag", "2h"],
+  ["connection", "max_age", "30d"],
+  ["connection", "overlap", "11m"],
+  ["connection", "replace_timeout", "soon"],
+  ["ingest", "workers", 0],
+  ["ingest", "workers", 17],
+  ["ingest", "workers", 1.5],
+  ["ingest", "clock_step", "0ms"],
+])("%s.%s = %p is out of bounds, and the setting is named", (part, key, value) => {
+  const found = messages({ [part]: { [key]: value } });
+  expect(found.length).toBe(1);
+  expect(found[0]).toStartWith(`${part}.${key}: `);
+});
+
 describe("cross-checks", () => {
   test("each pair that contradicts is named", () => {
     const found = messages({
-      connection: { backoff_min: "31s" },
-      flush: { rows: 2_000_000, bytes: "1GiB", streams: { bbo: { rows: 3_000_000 } } },
+      connection: {
+        backoff_min: "31s",
+        silence: "2s",
+        silence_max: "1s",
+        first_data: "3s",
+        first_data_quiet: "4s",
+        symbol_silence: "5s",
+      },
+      flush: { bytes: "1GiB", streams: { bbo: { bytes: "2GiB" } } },
     });
     expect(found).toEqual([
       "connection.backoff_min: must not be above connection.backoff_max",
-      "flush.rows: must not be above drain.max_open_rows",
+      "connection.silence: must not be above connection.silence_max",
+      "connection.first_data: must not be above connection.silence_max",
+      "connection.first_data_quiet: must not be above connection.silence_max",
+      "connection.symbol_silence: must not be above connection.silence_max",
       "flush.bytes: must not be above duckdb.memory_limit",
-      "flush.streams.bbo.rows: must not be above drain.max_open_rows",
+      "flush.streams.bbo.bytes: must not be above duckdb.memory_limit",
     ]);
   });
 
   test("they are reported beside other faults", () => {
-    expect(messages({ status: { port: "x" }, flush: { rows: 2_000_000 } })).toHaveLength(2);
+    expect(messages({ status: { port: "x" }, flush: { bytes: "1GiB" } })).toHaveLength(2);
   });
 });
 

@@ -3,15 +3,16 @@
  * listings and delistings in flight, every frame kept beside. Every event that was sent is a row, and the
  * frames decoded or replayed are the same rows again. TAPEDECK_TEST_LONG=1 records for a minute.
  */
-import { afterEach, expect, test } from "bun:test";
+import { expect, test } from "bun:test";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
+import { DATASETS } from "../../src/events/streams.ts";
 import { allViews, createView } from "../../src/storage/views.ts";
 import { auditLake } from "../helpers/audit.ts";
 import { countDecoded, decodeInto, expectSameAsDecoded } from "../helpers/decoded.ts";
 import { quoted, type Sql, streamFrom, withSql } from "../helpers/lake.ts";
-import { killAll, tapedeck } from "../helpers/process.ts";
+import { tapedeck } from "../helpers/process.ts";
 import { type RunningRecorder, startRecorder } from "../helpers/recorder.ts";
 import { scratchFolder } from "../helpers/scratch.ts";
 import { endSimulated, type Simulated, type SimulatedStats, startSimulated } from "../helpers/simulated.ts";
@@ -21,7 +22,7 @@ import { aggTrade, START_MS } from "./frames.ts";
 
 const LONG = process.env.TAPEDECK_TEST_LONG === "1";
 /** How long all markets move at their rate before the recording is ended, s. */
-const SECONDS = LONG ? 60 : 4;
+const SECONDS = LONG ? 60 : 2;
 const INSTRUMENTS = 500;
 /** Quotes and trades per second over all three exchanges. */
 const RATE = 50_000;
@@ -63,7 +64,7 @@ const SUBSCRIPTIONS: Readonly<Record<Name, (instruments: number) => number>> = {
   okx: (instruments) => 6 * instruments + 1,
 };
 /** ms */
-const REPLAY_TIMEOUT = LONG ? 300_000 : 30_000;
+const REPLAY_TIMEOUT = LONG ? 300_000 : 90_000;
 /** An instrument that is busy everywhere. */
 const LEAVING: Readonly<Record<Name, string>> = {
   binance: "ADAUSDT",
@@ -76,7 +77,6 @@ const TRADES: Readonly<Record<Name, string>> = { binance: "TRADING", bybit: "Tra
 
 const folder = scratchFolder("all-exchanges");
 endSimulated();
-afterEach(() => killAll());
 
 function cwdOf(name: string): string {
   const cwd = join(folder, name);
@@ -124,7 +124,7 @@ async function subscribed(simulated: readonly Simulated[], instruments: number):
         last = await one.stats();
         return last.subscriptions === wanted;
       },
-      { every: 20, timeout: 30_000, state: () => `there are ${last?.subscriptions}` },
+      { every: 20, timeout: 90_000, state: () => `there are ${last?.subscriptions}` },
     );
   }
 }
@@ -169,17 +169,17 @@ async function pauseAll(
     )
     .reduce((sum, [symbol, count]) => sum + (asked(symbol) ? count : 0), 0);
   let before = -1;
-  let since = performance.now();
+  let same = 0;
   await waitFor(
     "the end of what comes in",
     async () => {
       const { total_events } = await recorder.metrics();
-      if (total_events !== before) since = performance.now();
+      same = total_events === before ? same + 1 : 0;
       before = total_events;
       // Liquidations that came before their listing was read are no rows: then nothing more comes.
-      return total_events >= total || performance.now() - since > 3000;
+      return total_events >= total || same >= 60;
     },
-    { every: 50, timeout: 60_000 },
+    { every: 50, timeout: 90_000 },
   );
   // Whatever came beyond that gets the time to show.
   await Bun.sleep(200);
@@ -310,7 +310,8 @@ test(
     if (!LONG) for (const one of simulated) await one.pause();
     const recorder = await record(cwd, simulated, {
       args: ["--raw"],
-      set: { "discovery.interval": LONG ? "1s" : "500ms" },
+      // Raw frames wait for a thread that a busy machine holds up: none is to be lost.
+      set: { "discovery.interval": LONG ? "1s" : "500ms", "raw.in_flight": "512MiB" },
     });
     const { process: recording, data } = recorder;
     await subscribed(simulated, INSTRUMENTS);
@@ -339,15 +340,18 @@ test(
       const until = (moves.get(one.exchange) ?? 0) + each;
       await waitFor(`${each} moves of ${one.exchange}`, async () => (await one.stats()).events >= until, {
         every: 50,
-        timeout: SECONDS * 4000 + 15_000,
+        timeout: SECONDS * 4000 + 90_000,
       });
     }
     const ended = { at: performance.now(), ...(await recorder.metrics()), cost: costOf(recording.pid) };
     expect(ended.balance).toMatchObject({ dropped: 0, holds: true });
     const sent = await pauseAll(recorder, simulated);
-    for (const fault of ["ws_disconnect", "frame_quarantined", "gap", "subscription_refused"]) {
+    for (const fault of ["ws_disconnect", "frame_quarantined", "symbol_silent", "subscription_refused"]) {
       expect(recording.events(fault), fault).toEqual([]);
     }
+    // The start of a recording, and of an instrument, is a gap as well; nothing else is one here.
+    for (const gap of recording.events("gap"))
+      expect(gap).toMatchObject({ reason: "start", certainty: "planned" });
     const { code, end } = await recorder.stop();
     expect(code).toBe(0);
     expect(end).toMatchObject({ dropped: 0, lost: 0, holds: true, published: end.received });
@@ -427,7 +431,7 @@ test(
     }
     rmSync(cwd, { recursive: true });
   },
-  LONG ? 1_800_000 : 90_000,
+  LONG ? 1_800_000 : 240_000,
 );
 
 /** A REST interface whose answers arrive late: what happens meanwhile does not stand in them. */
@@ -445,7 +449,7 @@ function lateRest(restUrl: string, delay: number) {
   return { url: `http://127.0.0.1:${server.port}`, stop: () => server.stop(true) };
 }
 
-test("Binance and OKX push listings and delistings: they are taken up at once, also two in a row", async () => {
+test.concurrent("Binance and OKX push listings and delistings: they are taken up at once, also two in a row", async () => {
   const cwd = cwdOf("push");
   const simulated = await Promise.all(
     (["binance", "okx"] as const).map((exchange) =>
@@ -471,7 +475,7 @@ test("Binance and OKX push listings and delistings: they are taken up at once, a
     await waitFor(
       `both changes of ${exchange}`,
       () => changes(recorder, exchange, "listed")[0] && changes(recorder, exchange, "delisted")[0],
-      { timeout: 5000, state: () => recorder.process.words },
+      { timeout: 90_000, state: () => recorder.process.words },
     );
     expect(changes(recorder, exchange, "listed")).toEqual([listed.get(exchange)]);
     expect(changes(recorder, exchange, "delisted")).toEqual([LEAVING[exchange]]);
@@ -497,7 +501,7 @@ test("Binance and OKX push listings and delistings: they are taken up at once, a
     }
   });
   for (const { stop } of late) await stop();
-}, 60_000);
+}, 180_000);
 
 /** Writes frames as a capture, one every 20 ms. */
 function capture(path: string, frames: readonly string[]): string {
@@ -558,23 +562,25 @@ const HOLES = {
 } as const;
 
 for (const exchange of ["binance", "okx"] as const) {
-  test(`a jump in the trade ids of ${exchange} is one row of gaps and one line of the log`, async () => {
+  test.concurrent(`a jump in the trade ids of ${exchange} is one row of gaps and one line of the log`, async () => {
     const { frames, gap, before, after } = HOLES[exchange];
     const cwd = cwdOf(`gap-${exchange}`);
     const files = [capture(join(cwd, "hole.jsonl"), frames)];
     const { data, process } = await recordReplay(cwd, exchange, {
       files,
       expected: frames.length,
-      args: ["--speed", "1", "--quiet", "300ms"],
+      args: ["--speed", "1", "--quiet", "1500ms"],
     });
-    const told = { symbol: "BTCUSDT", reason: "sequence", certainty: "lost", ...gap };
-    expect(process.events("gap")).toMatchObject([{ exchange, stream: "trade", level: "warn", ...told }]);
+    const told = { reason: "sequence", certainty: "lost", ...gap };
+    expect(
+      process.events("gap").filter(({ reason }) => reason !== "start" && reason !== "stop"),
+    ).toMatchObject([{ exchange, stream: "trade", symbols: ["BTCUSDT"], level: "warn", ...told }]);
     await withSql(async (sql) => {
       await auditLake(sql, data);
       const rows = await sql.rows(
         `SELECT exchange, affected_stream, symbol, reason, certainty, first_id, last_id, missed,
            epoch_us(from_timestamp) AS "from", epoch_us(to_timestamp) AS "to"
-         FROM ${streamFrom(data, "gaps")}`,
+         FROM ${streamFrom(data, "gaps")} WHERE reason NOT IN ('start', 'stop')`,
       );
       // From the last trade before the hole to the first one behind it, by receive time.
       const times = await sql.row(
@@ -582,13 +588,13 @@ for (const exchange of ["binance", "okx"] as const) {
            epoch_us(min(local_timestamp) FILTER (id = '${after}')) AS "to"
          FROM ${streamFrom(data, "trade")}`,
       );
-      expect(rows).toEqual([{ exchange, affected_stream: "trade", ...told, ...times }]);
+      expect(rows).toEqual([{ exchange, affected_stream: "trade", symbol: "BTCUSDT", ...told, ...times }]);
       expect(Number(times.from)).toBeLessThan(Number(times.to));
     });
-  }, 60_000);
+  }, 180_000);
 }
 
-test("币安人生USDT goes from --symbols to the result of SQL; what does not exist is named", async () => {
+test.concurrent("币安人生USDT goes from --symbols to the result of SQL; what does not exist is named", async () => {
   const symbol = "币安人生USDT";
   const cwd = cwdOf("cjk");
   const simulated = await Promise.all(
@@ -617,7 +623,7 @@ test("币安人生USDT goes from --symbols to the result of SQL; what does not e
       await sql.rows(createView(view));
     }
     for (const [stream, rows] of Object.entries(byStream)) {
-      if (stream === "instruments") continue;
+      if (stream in DATASETS) continue;
       const found = await sql.rows(
         `SELECT exchange, instrument, count(*) AS rows FROM ${stream} WHERE symbol = '${symbol}' GROUP BY ALL`,
       );
@@ -646,7 +652,7 @@ test("币安人生USDT goes from --symbols to the result of SQL; what does not e
     );
     expect(listings).toEqual(NAMES.map((exchange) => ({ exchange, base: "币安人生", quote: "USDT" })));
   });
-}, 60_000);
+}, 180_000);
 
 /** A trade of `publicTrade`. */
 function bybitTrade(id: string, amount: string, more: object = {}): object {
@@ -665,7 +671,7 @@ function bybitTrade(id: string, amount: string, more: object = {}): object {
   };
 }
 
-test("Bybit: trades of one frame and time keep their order into Parquet; ids beyond 2^53 and UUIDs are whole", async () => {
+test.concurrent("Bybit: trades of one frame and time keep their order into Parquet; ids beyond 2^53 and UUIDs are whole", async () => {
   // The order of the ids and of the amounts is not that of the trades.
   const uuids = [
     "f3b1c0de-7a41-5c1e-9b0d-51a9e0c4d7f2",
@@ -684,7 +690,7 @@ test("Bybit: trades of one frame and time keep their order into Parquet; ids bey
   const files = [
     capture(join(cwd, "trades.jsonl"), [frame(trades), frame(ids.map((id) => bybitTrade(id, "0.010")))]),
   ];
-  const { data } = await recordReplay(cwd, "bybit", { files, expected: 6, args: ["--quiet", "300ms"] });
+  const { data } = await recordReplay(cwd, "bybit", { files, expected: 6, args: ["--quiet", "1500ms"] });
   await withSql(async (sql) => {
     await auditLake(sql, data);
     const rows = await sql.rows(
@@ -709,4 +715,4 @@ test("Bybit: trades of one frame and time keep their order into Parquet; ids bey
     expect(rows.map(({ seq }) => seq)).toEqual([0, 1, 2, 3, 4, 5]);
     expect(new Set(rows.slice(0, 3).map(({ received }) => received)).size).toBe(1);
   });
-}, 60_000);
+}, 180_000);

@@ -55,7 +55,7 @@ test("every fault of a command line is listed at once, exit 2, and nothing is to
   expect(existsSync(join(cwd, "data"))).toBe(false);
 });
 
-test("a data folder that cannot be written is named, exit 1", async () => {
+test.concurrent("a data folder that cannot be written is named, exit 1", async () => {
   const cwd = subfolder("unwritable");
   for (const part of ["data", "data2/lake", "data3/outbox", "data4/quarantine", "data5/lock.db"]) {
     const path = join(cwd, part);
@@ -71,7 +71,7 @@ test("a data folder that cannot be written is named, exit 1", async () => {
   }
 });
 
-test("a taken port is named, exit 1, and the data folder is left as it was", async () => {
+test.concurrent("a taken port is named, exit 1, and the data folder is left as it was", async () => {
   const cwd = subfolder("port");
   const taken = Bun.serve({ hostname: "127.0.0.1", port: 0, fetch: () => new Response() });
   try {
@@ -83,7 +83,7 @@ test("a taken port is named, exit 1, and the data folder is left as it was", asy
   }
 });
 
-test("one recorder a folder: a second names the first's pid; kill -9 frees the folder", async () => {
+test.concurrent("one recorder a folder: a second names the first's pid; kill -9 frees the folder", async () => {
   const cwd = subfolder("in-use");
   const first = await startRecorder({ cwd, exchange: NOWHERE });
   const second = () => tapedeck(recordArguments({ cwd, exchange: NOWHERE }), { cwd });
@@ -97,9 +97,9 @@ test("one recorder a folder: a second names the first's pid; kill -9 frees the f
   expect((await third.stop()).code).toBe(0);
   const fourth = await startRecorder({ cwd, exchange: NOWHERE });
   expect((await fourth.stop()).code).toBe(0);
-}, 30_000);
+}, 180_000);
 
-test("symbols that do not exist are named, the others are recorded", async () => {
+test.concurrent("symbols that do not exist are named, the others are recorded", async () => {
   const cwd = subfolder("symbols");
   const exchange = startBinance({ instruments: 10, rate: 500 });
   try {
@@ -126,9 +126,9 @@ test("symbols that do not exist are named, the others are recorded", async () =>
   } finally {
     await exchange.stop();
   }
-}, 30_000);
+}, 180_000);
 
-test("an exchange that cannot be reached is tried again; until then OFFLINE, and SIGTERM exits 0", async () => {
+test.concurrent("an exchange that cannot be reached is tried again; until then OFFLINE, and SIGTERM exits 0", async () => {
   const cwd = subfolder("offline");
   let asked = 0;
   const broken = Bun.serve({
@@ -161,9 +161,9 @@ test("an exchange that cannot be reached is tried again; until then OFFLINE, and
   } finally {
     await broken.stop(true);
   }
-}, 30_000);
+}, 180_000);
 
-test("REST answers, WebSocket does not: OFFLINE, and attempts go on until the exchange is there", async () => {
+test.concurrent("REST answers, WebSocket does not: OFFLINE, and attempts go on until the exchange is there", async () => {
   const cwd = subfolder("no-socket");
   const rest = startBinance({ instruments: 3, rate: 500 });
   // A port that is free now and on which the exchange comes up later.
@@ -190,9 +190,9 @@ test("REST answers, WebSocket does not: OFFLINE, and attempts go on until the ex
     await later?.stop();
     await rest.stop();
   }
-}, 30_000);
+}, 180_000);
 
-test("frames that cannot be decoded are counted and kept, within the bound, and recording goes on", async () => {
+test.concurrent("frames that cannot be decoded are counted and kept, within the bound, and recording goes on", async () => {
   const cwd = subfolder("undecodable");
   const sockets = new Set<Bun.ServerWebSocket<unknown>>();
   const rest = startBinance({ instruments: 3, rate: 1 });
@@ -256,7 +256,7 @@ test("frames that cannot be decoded are counted and kept, within the bound, and 
     await server.stop(true);
     await rest.stop();
   }
-}, 30_000);
+}, 180_000);
 
 test("a settings file and the environment are checked with the flags", async () => {
   const cwd = subfolder("toml");

@@ -33,7 +33,7 @@ async function decodeFile(file: string): Promise<{ events: Event[]; code: number
 async function recordFile(name: string, file: string, expected: number) {
   const cwd = join(folder, name);
   mkdirSync(cwd);
-  const replay = tapedeck(["replay", file, "--port", "0", "--quiet", "300ms"], { cwd });
+  const replay = tapedeck(["replay", file, "--port", "0", "--quiet", "1500ms"], { cwd });
   const [url = ""] = await replay.text(/ws:\/\/127\.0\.0\.1:\d+/);
   const recorder = await startRecorder({ cwd, exchange: { url, restUrl: url.replace("ws:", "http:") } });
   const [, summary = ""] = await replay.text(/replay: done, (.*)/);
@@ -134,7 +134,7 @@ test.skipIf(!HAVE_FIXTURES)(
       }
     });
   },
-  60_000,
+  180_000,
 );
 
 test("own frames: every stream, a symbol beyond ASCII, what is not wanted, what cannot be decoded", async () => {
@@ -218,4 +218,4 @@ test("own frames: every stream, a symbol beyond ASCII, what is not wanted, what 
     .split("\n");
   expect(lines.map((line) => JSON.parse(line).raw).sort()).toEqual([...broken].sort());
   expect(recorder.process.events("frame_quarantined").length).toBe(3);
-}, 60_000);
+}, 180_000);

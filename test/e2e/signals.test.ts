@@ -2,11 +2,13 @@
 import { expect, test } from "bun:test";
 import { mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { DATASETS } from "../../src/events/streams.ts";
 import { startBinance } from "../../src/simulator/binance.ts";
 import { auditLake, lakeFiles } from "../helpers/audit.ts";
 import { quoted, streamFrom, withSql } from "../helpers/lake.ts";
 import { endSchema, startRecorder } from "../helpers/recorder.ts";
 import { scratchFolder } from "../helpers/scratch.ts";
+import { waitFor } from "../helpers/wait.ts";
 import { startSimulate } from "./exchange.ts";
 
 const folder = scratchFolder("signals");
@@ -26,7 +28,7 @@ const KINDS = {
 } as const;
 
 for (const { signal, rate, seconds, least } of [
-  { signal: "SIGTERM", rate: 100_000, seconds: 4, least: 100_000 },
+  { signal: "SIGTERM", rate: 100_000, seconds: 2, least: 100_000 },
   { signal: "SIGINT", rate: 20_000, seconds: 1, least: 2000 },
 ] as const) {
   test(`${signal} in mid flow, ${rate} events/s asked for: received = rows in the lake + drops, to the event`, async () => {
@@ -37,7 +39,12 @@ for (const { signal, rate, seconds, least } of [
     const recorder = await startRecorder({ cwd, exchange, set });
     await recorder.until("the first events", ({ total_events }) => total_events > 0);
     await Bun.sleep(seconds * 1000);
-    await recorder.until(`${least} events`, ({ total_events }) => total_events >= least);
+    await recorder.until(
+      `${least} events of all streams`,
+      ({ total_events, events_per_sec }) =>
+        total_events >= least &&
+        ["bbo", "trade", "mark_price", "funding"].every((one) => (events_per_sec[one] ?? 0) > 0),
+    );
     const { code, end } = await recorder.stop(signal);
     expect(code).toBe(0);
     expect(end).toMatchObject({ holds: true, lost: 0, inRing: 0, inTable: 0, inOutbox: 0, uploading: 0 });
@@ -65,7 +72,7 @@ for (const { signal, rate, seconds, least } of [
     });
     exchange.process.signal("SIGTERM");
     expect(await exchange.process.exit()).toBe(0);
-  }, 60_000);
+  }, 180_000);
 }
 
 /** Without drops the ids of each symbol's trades follow each other, as the exchange numbered them. */
@@ -79,17 +86,17 @@ async function expectNoJumps(data: string, sql: { number(query: string): Promise
   expect(jumps).toBe(0);
 }
 
-test("a second signal within a second is the same one; what cannot be published waits for the next start", async () => {
+test.concurrent("a second signal within a second is the same one; what cannot be published waits for the next start", async () => {
   const cwd = subfolder("echo");
   using exchange = simulated({ instruments: 5, rate: 2000 });
-  const recorder = await startRecorder({ cwd, exchange, set: { "stop.timeout": "1500ms" } });
+  const recorder = await startRecorder({ cwd, exchange, set: { "stop.timeout": "6s" } });
   await recorder.until("1000 events", ({ total_events }) => total_events >= 1000);
   const lake = join(recorder.data, "lake");
   rmSync(lake, { recursive: true });
   writeFileSync(lake, "in the way");
-  recorder.process.signal("SIGTERM");
-  await Bun.sleep(100);
-  const { code, end } = await recorder.stop();
+  // Of two kinds, so that they do not become one on their way.
+  recorder.process.signal("SIGINT");
+  const { code, end } = await recorder.stop("SIGTERM");
   expect(code).toBe(0);
   expect(end).toMatchObject({ holds: true, lost: 0, published: 0, inOutbox: end.received - end.dropped });
   expect(end.received).toBeGreaterThanOrEqual(1000);
@@ -119,15 +126,15 @@ test("a second signal within a second is the same one; what cannot be published 
   await withSql(async (sql) => {
     await auditLake(sql, recorder.data);
     const ofRun = lakeFiles(recorder.data).filter(
-      ({ run, stream }) => run === end.run && stream !== "instruments",
+      ({ run, stream }) => run === end.run && !(stream in DATASETS),
     );
     const paths = ofRun.map(({ path }) => quoted(path)).join(", ");
     const rows = await sql.number(`SELECT count(*) FROM read_parquet([${paths}], union_by_name = true)`);
     expect(rows + end.dropped).toBe(end.received);
   });
-}, 60_000);
+}, 180_000);
 
-test("a second signal after a second ends at once, exit 1; the next start goes on from what stands in files", async () => {
+test.concurrent("a second signal after a second ends at once, exit 1; the next start goes on from what stands in files", async () => {
   const cwd = subfolder("at-once");
   using exchange = simulated({ instruments: 5, rate: 2000 });
   const recorder = await startRecorder({ cwd, exchange, set: { "stop.timeout": "1m" } });
@@ -143,7 +150,7 @@ test("a second signal after a second ends at once, exit 1; the next start goes o
   recorder.process.signal("SIGINT");
   expect(await recorder.process.exit()).toBe(1);
   // Far less than the minute that publishing had.
-  expect(performance.now() - before).toBeLessThan(10_000);
+  expect(performance.now() - before).toBeLessThan(50_000);
   expect(recorder.process.events("signal").map(({ level }) => level)).toEqual(["info", "error"]);
   expect(recorder.process.events("collector_stop")).toEqual([]);
 
@@ -155,9 +162,9 @@ test("a second signal after a second ends at once, exit 1; the next start goes o
     const { byStream } = await auditLake(sql, recorder.data);
     expect(byStream.bbo ?? 0).toBeGreaterThan(0);
   });
-}, 60_000);
+}, 180_000);
 
-test("kill -9 in mid flow: what is in the lake is whole, and the next start puts the rest in its place", async () => {
+test.concurrent("kill -9 in mid flow: what is in the lake is whole, and the next start puts the rest in its place", async () => {
   const cwd = subfolder("killed");
   const exchange = await startSimulate(cwd, "--rate", "50000", "--instruments", "50");
   const set = { "flush.rows": "20000", "flush.interval": "300ms", "flush.min_gap": "0ms" };
@@ -168,38 +175,54 @@ test("kill -9 in mid flow: what is in the lake is whole, and the next start puts
   expect(await recorder.process.exit()).toBe("SIGKILL");
   const outbox = join(recorder.data, "outbox");
   const left = readdirSync(outbox, { withFileTypes: true }).filter((entry) => entry.isFile());
+  const files = () => lakeFiles(recorder.data).filter(({ stream }) => stream !== "gaps");
+  const there = files();
+  const killed = there[0]?.run;
+  const journals = readdirSync(join(recorder.data, "journal")).filter((name) => !name.includes("~gaps~"));
   const next = await startRecorder({ cwd, exchange, set });
   await next.until("events", ({ total_events }) => total_events > 0);
+  // What stood in the outbox, and what is written anew from journals; rows of gaps come by way of the ledger. Not by
+  // the lines of the log: more than twenty a minute are not written.
+  const recovered = () => files().filter(({ run }) => run === killed).length - there.length;
+  const removed = () =>
+    next.process.events("journal_removed").filter(({ path }) => !String(path).includes("~gaps~")).length;
+  const wanted = () =>
+    left.filter(({ name }) => name.endsWith(".parquet") && !name.includes("~stream=gaps~")).length +
+    journals.length -
+    removed();
+  await waitFor("what the killed run left", () => recovered() >= wanted(), {
+    every: 100,
+    state: () => `${recovered()} of ${wanted()}`,
+  });
   const { code, end } = await next.stop();
   expect(code).toBe(0);
   expect(next.process.events("file_quarantined").length).toBe(
     left.filter(({ name }) => !name.endsWith(".parquet")).length,
   );
-  expect(next.process.events("file_published").filter(({ recovered }) => recovered === true).length).toBe(
-    left.filter(({ name }) => name.endsWith(".parquet")).length,
-  );
+  expect(recovered()).toBe(wanted());
   await withSql(async (sql) => {
     const { rows, files } = await auditLake(sql, recorder.data);
     expect(rows).toBeGreaterThan(40_000 + end.published);
     expect(new Set(files.map(({ run }) => run)).size).toBe(2);
   });
-}, 60_000);
+}, 180_000);
 
-test("SIGTERM while the exchange cannot be reached, its echoes to the last moment: nothing lost, exit 0", async () => {
+test.concurrent("SIGTERM while the exchange cannot be reached, its echoes all the while: nothing lost, exit 0", async () => {
   const cwd = subfolder("early");
   const nowhere = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
   const exchange = { url: `ws://127.0.0.1:${nowhere.port}`, restUrl: `http://127.0.0.1:${nowhere.port}` };
   nowhere.stop(true);
   const recorder = await startRecorder({ cwd, exchange });
   const first = performance.now();
-  while (!recorder.process.ended && performance.now() - first < 900) {
+  // Well before the second is over after which it would be another one: on a busy machine they arrive late.
+  while (!recorder.process.ended && performance.now() - first < 400) {
     recorder.process.signal("SIGTERM");
     await Bun.sleep(1);
   }
   expect(await recorder.process.exit()).toBe(0);
   const [end] = recorder.process.events("collector_stop");
   expect(endSchema.parse(end)).toMatchObject({ received: 0, published: 0, dropped: 0, lost: 0, holds: true });
-}, 30_000);
+}, 180_000);
 
 /** A simulated exchange in this process. */
 function simulated(options: Parameters<typeof startBinance>[0]) {

@@ -4,26 +4,37 @@ import { binance } from "../../src/exchanges/binance.ts";
 import { exchangeByName } from "../../src/exchanges/exchanges.ts";
 
 const channelsOf = (streams: readonly Stream[], instruments: readonly string[]) =>
-  binance.subscriptions(streams, instruments).filter(({ channel }) => channel !== "!contractInfo");
+  binance
+    .subscriptions(
+      streams,
+      instruments.map((instrument) => ({ instrument })),
+    )
+    .filter(({ channel }) => channel !== "!contractInfo");
 
 describe("subscriptions", () => {
   test("each stream on the route that serves it: on the other one it would be silent for ever", () => {
     expect(channelsOf(["bbo"], ["BTCUSDT"])).toEqual([
-      { route: "/public/stream", channel: "btcusdt@bookTicker" },
+      { route: "/public/stream", channel: "btcusdt@bookTicker", streams: ["bbo"], instrument: "BTCUSDT" },
     ]);
     expect(channelsOf(["trade"], ["BTCUSDT"])).toEqual([
-      { route: "/market/stream", channel: "btcusdt@aggTrade" },
+      { route: "/market/stream", channel: "btcusdt@aggTrade", streams: ["trade"], instrument: "BTCUSDT" },
     ]);
     expect(channelsOf(["liquidation"], ["BTCUSDT", "ETHUSDT"])).toEqual([
-      { route: "/market/stream", channel: "!forceOrder@arr" },
+      { route: "/market/stream", channel: "!forceOrder@arr", streams: ["liquidation"], instrument: null },
     ]);
   });
 
-  test("mark price and funding share one channel, asked for once", () => {
-    const channel = { route: "/market/stream", channel: "btcusdt@markPrice@1s" };
+  test("mark price and funding share one channel, asked for once, that brings what was wanted of both", () => {
+    const channel = { route: "/market/stream", channel: "btcusdt@markPrice@1s", instrument: "BTCUSDT" };
     for (const streams of [["mark_price"], ["funding"], ["mark_price", "funding"]] as const) {
-      expect(channelsOf(streams, ["BTCUSDT"])).toEqual([channel]);
+      expect(channelsOf(streams, ["BTCUSDT"])).toEqual([{ ...channel, streams }]);
     }
+  });
+
+  test("announcements of instruments come with anything, and bring no events", () => {
+    expect(binance.subscriptions(["trade"], []).filter(({ streams }) => streams.length === 0)).toEqual([
+      { route: "/market/stream", channel: "!contractInfo", streams: [], instrument: null },
+    ]);
   });
 
   test("names are lower case, beyond ASCII too", () => {
@@ -49,6 +60,8 @@ describe("subscriptions", () => {
     });
     // Ten messages a second are allowed, pongs included.
     expect(binance.limits.messagesPerSecond).toBeLessThan(10);
+    // A connection is closed after 24 hours.
+    expect(binance.limits.lifetime).toBe(24 * 3_600_000);
   });
 });
 

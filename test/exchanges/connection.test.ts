@@ -1,82 +1,19 @@
 /** One connection against a real WebSocket server on loopback. */
 import { afterEach, beforeEach, describe, expect, type Mock, spyOn, test } from "bun:test";
-import { binance } from "../../src/exchanges/binance.ts";
-import { ConnectGate } from "../../src/exchanges/connect-gate.ts";
-import { Connection, type ConnectionBounds } from "../../src/exchanges/connection.ts";
-import { Collector } from "../../src/exchanges/decoding/collector.ts";
-import { SymbolTable } from "../../src/exchanges/decoding/symbols.ts";
+import type { Connection } from "../../src/exchanges/connection.ts";
+import type { Dial } from "../../src/exchanges/socket.ts";
+import { dialDirectly } from "../helpers/connection.ts";
 import { until } from "../lib/until.ts";
+import { type BenchOptions, BOUNDS, CHANNELS, connect, ROUTE, trade } from "./connection-bench.ts";
 import { deafServer, ExchangeServer } from "./exchange-server.ts";
-
-const BOUNDS: ConnectionBounds = {
-  handshakeTimeout: 150,
-  backoffMin: 4,
-  backoffMax: 64,
-  ackTimeout: 10_000,
-  refusedRetry: 60_000,
-};
-const ROUTE = "/market/stream";
-const CHANNELS = ["btcusdt@aggTrade"];
-
-const trade = (id: number) =>
-  `{"stream":"btcusdt@aggTrade","data":{"e":"aggTrade","E":1791300000000,"a":${id},"s":"BTCUSDT","p":"1.5",` +
-  `"q":"2","f":1,"l":1,"T":1791300000000,"m":true}}`;
-
-interface Closed {
-  number: number;
-  code: number | null;
-  reason: string;
-  retryIn: number | null;
-}
-
-/** A connection with everything it reports. */
-function connect(url: string, bounds: Partial<ConnectionBounds> = {}) {
-  const symbols = new SymbolTable();
-  symbols.add("BTCUSDT", 0);
-  const collector = new Collector(binance, symbols);
-  const seen = {
-    opened: [] as number[],
-    closed: [] as Closed[],
-    decoded: [] as number[],
-    undecodable: [] as { text: string; local: number; reason: string }[],
-    refused: [] as { channels: string[]; error: string }[],
-    instrumentsChanged: 0,
-  };
-  let number = 100;
-  let local = 5_000_000;
-  const connection = new Connection({
-    exchange: binance,
-    wsUrl: url,
-    plan: { route: ROUTE, channels: CHANNELS },
-    decoder: binance.createDecoder({
-      symbols,
-      writers: collector.writers,
-      counters: { fallback: 0, inexact: 0, oversized: 0 },
-    }),
-    bounds: { ...BOUNDS, ...bounds },
-    gate: new ConnectGate(1000),
-    events: {
-      nextNumber: () => number++,
-      now: () => local++,
-      opened: (one) => seen.opened.push(one.number),
-      closed: (one, why) => seen.closed.push({ number: one.number, ...why }),
-      decoded: (_, at) => seen.decoded.push(at),
-      instrumentsChanged: () => seen.instrumentsChanged++,
-      undecodable: (_, frame, at, reason) =>
-        seen.undecodable.push({ text: Buffer.from(frame).toString(), local: at, reason }),
-      refused: (_, channels, error) => seen.refused.push({ channels: [...channels], error }),
-    },
-  });
-  return { connection, seen, collector };
-}
 
 let server: ExchangeServer;
 /** Delays are the whole step: what the back-off does can be read off exactly. */
 let jitter: Mock<() => number>;
 const running: Connection[] = [];
 
-function start(...args: Parameters<typeof connect>) {
-  const made = connect(...args);
+function start(url: string, bounds: BenchOptions["bounds"] = {}) {
+  const made = connect(url, { bounds });
   running.push(made.connection);
   made.connection.start();
   return made;
@@ -120,9 +57,9 @@ describe("an open connection", () => {
       snapshotFetches: 0,
     });
     expect(collector.take().map(({ id }) => id)).toEqual(["1", "2"]);
-    // The time of each frame is taken once, frame by frame, in order.
-    expect(seen.decoded).toEqual([5_000_001, 5_000_002]);
-    expect(seen.undecodable).toEqual([{ text: "what is this?", local: 5_000_005, reason: "not JSON" }]);
+    // The time of each frame is taken once, frame by frame, in order; the first one is that of the opening.
+    expect(seen.decoded).toEqual([5_000_002, 5_000_003]);
+    expect(seen.undecodable).toEqual([{ text: "what is this?", local: 5_000_006, reason: "not JSON" }]);
     expect([seen.opened, seen.closed, seen.refused]).toEqual([[100], [], []]);
   });
 
@@ -163,11 +100,23 @@ describe("a connection that ends is opened again", () => {
     expect(seen.closed).toEqual([{ number: 100, code: 1000, reason: "bye", retryIn: BOUNDS.backoffMin }]);
     expect(seen.opened).toEqual([100, 101]);
     expect(connection.counters.reconnects).toBe(1);
-    const [first, second] = server.received.map(
-      (text) => JSON.parse(text) as { id: number; params: string[] },
-    );
-    expect(second.params).toEqual(CHANNELS);
-    expect(second.id).not.toBe(first.id);
+    expect(JSON.parse(server.received[1])).toMatchObject({ method: "SUBSCRIBE", params: CHANNELS });
+  });
+
+  test("the ack of one socket does not count for the next", async () => {
+    server.onMessage = (socket, text) => {
+      const { id } = JSON.parse(text) as { id: number };
+      if (server.attempts.length === 1) socket.send(JSON.stringify({ result: null, id }));
+    };
+    const { connection, seen } = start(server.url);
+    await until(() => connection.settled, "the ack");
+    expect(seen.accepted).toEqual([CHANNELS]);
+    for (const socket of server.sockets) socket.close(1000);
+    await until(() => server.received.length === 2, "the second subscribe message");
+    expect([connection.settled, seen.accepted.length]).toEqual([false, 1]);
+    server.send(JSON.stringify({ result: null, id: (JSON.parse(server.received[1]) as { id: number }).id }));
+    await until(() => connection.settled, "the ack of the second");
+    expect(seen.accepted).toEqual([CHANNELS, CHANNELS]);
   });
 
   test("after the other side is gone without a word", async () => {
@@ -188,10 +137,11 @@ describe("a connection that ends is opened again", () => {
   ] as const) {
     test(`after a refused upgrade: ${status}, ${name}; one attempt is one failure`, async () => {
       server.reactions = [{ kind: "refuse", status }, { kind: "refuse", status }, { kind: "accept" }];
-      const { connection, seen } = start(server.url);
+      const handshakeTimeout = 1500;
+      const { connection, seen } = start(server.url, { handshakeTimeout });
       await until(() => seen.opened.length === 1, "the third attempt");
       // Bun announces a refusal more than once, the last time when the handshake times out.
-      await Bun.sleep(BOUNDS.handshakeTimeout + 100);
+      await Bun.sleep(handshakeTimeout + 100);
       expect(server.attempts.length).toBe(3);
       expect(seen.closed.map(({ retryIn }) => retryIn)).toEqual([4, 8]);
       for (const { reason, code } of seen.closed) {
@@ -253,6 +203,27 @@ describe("a connection that ends is opened again", () => {
     await until(() => seen.closed.length === 4, "four attempts");
     expect(seen.closed.map(({ retryIn }) => retryIn)).toEqual([4, 8, 16, 32]);
     for (const { reason } of seen.closed) expect(reason).not.toBe("");
+  });
+
+  test("after attempts that could not even be made: no port or descriptor is left for the way through a proxy", async () => {
+    let attempts = 0;
+    const dial: Dial = (url, options) => {
+      if (++attempts <= 3) throw new Error("no port on 127.0.0.1 is free");
+      return dialDirectly(url, options);
+    };
+    const { connection, seen } = connect(server.url, { dial });
+    running.push(connection);
+    connection.start();
+    await until(() => connection.isOpen, "the socket");
+    expect(seen.closed).toEqual(
+      [4, 8, 16].map((retryIn) => ({
+        number: -1,
+        code: null,
+        reason: "no port on 127.0.0.1 is free",
+        retryIn,
+      })),
+    );
+    expect(connection.counters.reconnects).toBe(0);
   });
 });
 

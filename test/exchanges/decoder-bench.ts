@@ -32,6 +32,7 @@ export class DecoderBench {
   readonly #local: number;
   readonly #collector: Collector;
   readonly #decoder: Decoder;
+  readonly #follower = new SequenceFollower((gap) => this.gaps.push(gap));
 
   /** @param local receive time of frames unless a test says another, µs */
   constructor(exchange: Exchange, local: number, { scanners = true, known, streams }: BenchOptions = {}) {
@@ -48,7 +49,7 @@ export class DecoderBench {
       symbols: this.symbols,
       writers,
       counters: this.counters,
-      tradeSequence: new SequenceFollower((gap) => this.gaps.push(gap)),
+      tradeSequence: this.#follower,
       scanners,
     });
   }
@@ -65,6 +66,8 @@ export class DecoderBench {
   ): { kind: FrameClass; rows: DecodedEvent[] } {
     const bytes = typeof frame === "string" ? new TextEncoder().encode(frame) : frame;
     const kind = this.#decoder.decode(bytes, local, connection);
+    // Jumps are told at once: nothing comes late here.
+    this.#follower.flush();
     return { kind, rows: this.#collector.take() };
   }
 }

@@ -19,6 +19,8 @@ export class ExchangeServer {
   reactions: Reaction[] = [{ kind: "accept" }];
   /** Called for each socket that opens. */
   onOpen: (socket: ServerWebSocket<undefined>) => void = () => {};
+  /** Called for each text that a client has sent. */
+  onMessage: (socket: ServerWebSocket<undefined>, text: string) => void = () => {};
   readonly #server;
 
   constructor() {
@@ -38,8 +40,10 @@ export class ExchangeServer {
           this.sockets.add(socket);
           this.onOpen(socket);
         },
-        message: (_, data) => {
-          this.received.push(data.toString());
+        message: (socket, data) => {
+          const text = data.toString();
+          this.received.push(text);
+          this.onMessage(socket, text);
         },
         close: (socket) => {
           this.sockets.delete(socket);
@@ -55,6 +59,14 @@ export class ExchangeServer {
   /** Sends a text to every client. */
   send(text: string): void {
     for (const socket of this.sockets) socket.send(text);
+  }
+
+  /** From now on acknowledges each message as Binance does. */
+  acknowledge(): void {
+    this.onMessage = (socket, text) => {
+      const { id } = JSON.parse(text) as { id: number };
+      socket.send(JSON.stringify({ result: null, id }));
+    };
   }
 
   async stop(): Promise<void> {

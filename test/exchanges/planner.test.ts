@@ -1,10 +1,17 @@
 import { describe, expect, test } from "bun:test";
 import type { Subscription } from "../../src/exchanges/exchange.ts";
-import { type Changes, planChanges } from "../../src/exchanges/planner.ts";
+import { type Changes, planChanges, splitByRate } from "../../src/exchanges/planner.ts";
 import { pick, seeded } from "../lib/seed.ts";
 
+const subscription = (route: string, channel: string): Subscription => ({
+  route,
+  channel,
+  streams: ["trade"],
+  instrument: channel,
+});
+
 const wantedOn = (route: string, count: number, prefix = "c"): Subscription[] =>
-  Array.from({ length: count }, (_, i) => ({ route, channel: `${prefix}${i}` }));
+  Array.from({ length: count }, (_, i) => subscription(route, `${prefix}${i}`));
 
 const limits = (channels: number, characters: number | null = null) => ({ channels, characters });
 
@@ -24,7 +31,7 @@ function after(current: readonly Carried[], { updates, open }: Changes): Carried
   return [...changed, ...open.map(({ route, channels }) => ({ route, channels: new Set(channels) }))];
 }
 
-const name = ({ route, channel }: Subscription) => `${route} ${channel}`;
+const name = ({ route, channel }: Pick<Subscription, "route" | "channel">) => `${route} ${channel}`;
 
 /** Every wanted channel on its route exactly once, and nothing else. */
 function expectExact(carried: readonly Carried[], wanted: readonly Subscription[]): void {
@@ -69,10 +76,9 @@ describe("from nothing", () => {
   test("the limit of characters is kept; one channel that is longer still gets a connection", () => {
     const random = seeded("planner characters");
     for (let round = 0; round < 300; round++) {
-      const wanted = Array.from({ length: random.below(60) }, (_, i) => ({
-        route: "/r",
-        channel: `${i}-`.padEnd(2 + random.below(40), "x"),
-      }));
+      const wanted = Array.from({ length: random.below(60) }, (_, i) =>
+        subscription("/r", `${i}-`.padEnd(2 + random.below(40), "x")),
+      );
       const bounds = limits(1 + random.below(20), 10 + random.below(100));
       const { open } = planChanges([], wanted, bounds);
       expectExact(after([], { updates: [], open }), wanted);
@@ -131,10 +137,9 @@ describe("changes", () => {
       let current: Carried[] = [];
       let before: Subscription[] = [];
       for (let step = 0; step < 15; step++) {
-        const wanted = Array.from({ length: random.below(50) }, () => ({
-          route: pick(random, ["/public", "/market"]),
-          channel: `channel${random.below(60)}`,
-        }));
+        const wanted = Array.from({ length: random.below(50) }, () =>
+          subscription(pick(random, ["/public", "/market"]), `channel${random.below(60)}`),
+        );
         const changes = planChanges(current, wanted, bounds);
         const names = new Set(wanted.map(name));
         const had = new Set(before.map(name));
@@ -155,5 +160,53 @@ describe("changes", () => {
         before = wanted;
       }
     }
+  });
+});
+
+describe("splitting a connection that carries too much", () => {
+  const sum = (rates: readonly number[], part: readonly string[]) =>
+    part.reduce((total, channel) => total + rates[Number(channel.slice(1))], 0);
+  const split = (rates: readonly number[]) =>
+    splitByRate(
+      rates.map((_, i) => `c${i}`),
+      (channel) => rates[Number(channel.slice(1))],
+    );
+
+  test("the rate decides: one loud channel weighs as much as all quiet ones", () => {
+    expect(split([1, 100, 1, 1])).toEqual([["c1"], ["c0", "c2", "c3"]]);
+    expect(split([5, 4, 3, 2])).toEqual([
+      ["c0", "c3"],
+      ["c1", "c2"],
+    ]);
+  });
+
+  test("where no rate is known, the number of channels does", () => {
+    expect(split([0, 0, 0, 0, 0]).map(({ length }) => length)).toEqual([3, 2]);
+    // Behind a loud one, silent channels must not all go to the other side's burden alone, nor any be lost.
+    const [loud, silent] = split([7, 0, 0, 0]);
+    expect([...loud, ...silent].sort()).toEqual(["c0", "c1", "c2", "c3"]);
+  });
+
+  test("any rates: none lost, none twice, neither part empty, about the same rate", () => {
+    const random = seeded("planner split");
+    for (let round = 0; round < 500; round++) {
+      const rates = Array.from({ length: 2 + random.below(80) }, () =>
+        random.below(4) === 0 ? 0 : random.below(10) ** (1 + random.below(4)),
+      );
+      const parts = split(rates);
+      expect(parts.length).toBe(2);
+      expect(parts.every(({ length }) => length > 0)).toBe(true);
+      expect(parts.flat().sort()).toEqual(rates.map((_, i) => `c${i}`).sort());
+      const [a, b] = parts.map((part) => sum(rates, part));
+      // What is left between them is at most one channel, and that is the loudest.
+      expect(Math.abs(a - b)).toBeLessThanOrEqual(Math.max(...rates));
+    }
+  });
+
+  test("the channels given are not touched; a single one stays whole", () => {
+    const channels = ["a", "b", "c"];
+    splitByRate(channels, (channel) => channel.charCodeAt(0));
+    expect(channels).toEqual(["a", "b", "c"]);
+    expect(splitByRate(["a"], () => 1)).toEqual([["a"], []]);
   });
 });

@@ -22,12 +22,14 @@ function bench(channels: readonly string[], limits: Partial<Limits> = {}) {
   const exchange: Exchange = { ...binance, limits: { ...binance.limits, ...limits } };
   const sent: Sent[] = [];
   const refused: { channels: string[]; error: string }[] = [];
+  const accepted: string[][] = [];
   const subscriber = new Subscriber({
     exchange,
     channels,
     ackTimeout: ACK_TIMEOUT,
     refusedRetry: REFUSED_RETRY,
     send: (message) => sent.push({ at: performance.now(), ...(JSON.parse(message) as Omit<Sent, "at">) }),
+    accepted: (list) => accepted.push([...list]),
     refused: (list, error) => refused.push({ channels: [...list], error }),
   });
   const answer = (
@@ -36,7 +38,7 @@ function bench(channels: readonly string[], limits: Partial<Limits> = {}) {
     named: string[] = [],
     standing: string[] = [],
   ) => subscriber.answered({ id, channels: named, error, standing } satisfies Answer);
-  return { subscriber, sent, refused, answer };
+  return { subscriber, sent, refused, accepted, answer };
 }
 
 const names = (count: number, prefix = "c") => Array.from({ length: count }, (_, i) => `${prefix}${i}`);
@@ -86,6 +88,37 @@ describe("asking", () => {
     pass(ACK_TIMEOUT * 20);
     expect(sent.length).toBe(2);
     expect(refused).toEqual([]);
+  });
+
+  test("no more messages in an hour than a socket may have; what is left over follows, and a new socket begins anew", () => {
+    const hour = 3_600_000;
+    const { subscriber, sent } = bench(names(250), { messagesPerHour: 4 });
+    subscriber.start();
+    pass(1000);
+    for (let id = 1; id <= 3; id++) subscriber.answered({ id, channels: [], error: null });
+    // One message is left: with it the channel could be given up, and not be asked for again until the hour is over.
+    subscriber.renew(["c7"]);
+    pass(hour / 2);
+    expect(sent.map(({ method }) => method)).toEqual(["SUBSCRIBE", "SUBSCRIBE", "SUBSCRIBE"]);
+    expect(subscriber.settled).toBe(false);
+    pass(hour / 2 + 1000);
+    expect(sent.slice(3).map(({ method, params }) => [method, params])).toEqual([
+      ["UNSUBSCRIBE", ["c7"]],
+      ["SUBSCRIBE", ["c7"]],
+    ]);
+    // What is given up for good needs one message only, and what is asked for anew as well.
+    subscriber.answered({ id: 5, channels: [], error: null });
+    subscriber.update([], ["c8"]);
+    pass(1000);
+    subscriber.update(["new"], []);
+    pass(1000);
+    expect(sent.slice(5).map(({ method, params }) => [method, params])).toEqual([
+      ["UNSUBSCRIBE", ["c8"]],
+      ["SUBSCRIBE", ["new"]],
+    ]);
+    subscriber.start();
+    pass(1000);
+    expect(sent.length).toBe(10);
   });
 
   test("no channels, no message", () => {
@@ -231,6 +264,23 @@ describe("refusals", () => {
     expect(jest.getTimerCount()).toBe(1);
   });
 
+  test("in words as long as a frame are told as far as anybody reads, and names nobody asked for are not kept", () => {
+    const { subscriber, refused, answer } = bench(names(3));
+    subscriber.start();
+    const long = "x".repeat(1_000_000);
+    answer(
+      null,
+      long,
+      Array.from({ length: 5000 }, () => long),
+    );
+    expect(refused.length).toBe(1);
+    expect(JSON.stringify(refused).length).toBeLessThan(200_000);
+    expect(refused[0].error).toStartWith("xxx");
+    // No retry of them waits; the timer of the messages is the only one.
+    expect(jest.getTimerCount()).toBe(1);
+    subscriber.stop();
+  });
+
   test("where each channel is answered by itself: what is not named is waited for", () => {
     const { subscriber, sent, refused, answer } = bench(["a", "bad", "b"], { failsWhole: false });
     subscriber.start();
@@ -303,6 +353,223 @@ describe("life of a socket", () => {
     expect(sent).toEqual([]);
     subscriber.start();
     expect(sent[0].params).toEqual(["b"]);
+    subscriber.stop();
+  });
+});
+
+describe("what is accepted is told", () => {
+  test("a whole message: all its channels, once", () => {
+    const { subscriber, sent, accepted, answer } = bench(names(150));
+    subscriber.start();
+    pass(PACE);
+    expect(accepted).toEqual([]);
+    answer(sent[1].id);
+    expect(accepted).toEqual([names(150).slice(100)]);
+    answer(sent[0].id);
+    answer(sent[0].id);
+    answer(4711);
+    answer(null);
+    expect(accepted).toEqual([names(150).slice(100), names(100)]);
+    subscriber.stop();
+  });
+
+  test("channel by channel, where each has its own answer", () => {
+    const { subscriber, sent, accepted, refused, answer } = bench(["a", "b", "bad"], { failsWhole: false });
+    subscriber.start();
+    answer(sent[0].id, null, ["b"]);
+    answer(sent[0].id, "no such channel", ["bad"]);
+    expect([accepted, subscriber.settled]).toEqual([[["b"]], false]);
+    answer(null, null, ["a"]);
+    expect([accepted, subscriber.settled]).toEqual([[["b"], ["a"]], true]);
+    expect(refused.map(({ channels }) => channels)).toEqual([["bad"]]);
+    subscriber.stop();
+  });
+
+  test("channels that stood already: their message failed, and yet they deliver", () => {
+    const { subscriber, sent, accepted, answer } = bench(names(3));
+    subscriber.start();
+    answer(sent[0].id, "error:already subscribed,topic:c1", [], ["c1"]);
+    expect(accepted).toEqual([["c1"]]);
+    pass(2 * PACE);
+    answer(sent[1].id);
+    expect(accepted).toEqual([["c1"], ["c0", "c2"]]);
+  });
+
+  test("a refused channel when it is accepted at last, and not before", () => {
+    const { subscriber, sent, accepted, answer } = bench(["late"]);
+    subscriber.start();
+    answer(sent[0].id, "too many requests");
+    pass(REFUSED_RETRY + PACE);
+    expect(accepted).toEqual([]);
+    answer(sent[1].id);
+    expect(accepted).toEqual([["late"]]);
+    pass(2 * PACE);
+    expect(jest.getTimerCount()).toBe(0);
+  });
+
+  test("a channel given up meanwhile is not", () => {
+    const { subscriber, sent, accepted, answer } = bench(["a", "b"]);
+    subscriber.start();
+    subscriber.update([], ["a"]);
+    answer(sent[0].id);
+    expect(accepted).toEqual([["b"]]);
+    subscriber.stop();
+  });
+});
+
+describe("settled: every channel has had its answer", () => {
+  test("not before the start, not while any answer is out, not after the stop", () => {
+    const { subscriber, sent, answer } = bench(names(150));
+    expect(subscriber.settled).toBe(false);
+    subscriber.start();
+    expect(subscriber.settled).toBe(false);
+    // The second message waits for its turn: the answer to the first is not all.
+    answer(sent[0].id);
+    expect(subscriber.settled).toBe(false);
+    pass(PACE);
+    expect(subscriber.settled).toBe(false);
+    answer(sent[1].id);
+    expect(subscriber.settled).toBe(true);
+    subscriber.stop();
+    expect(subscriber.settled).toBe(false);
+    subscriber.start();
+    expect(subscriber.settled).toBe(false);
+    subscriber.stop();
+  });
+
+  test("not while a channel is asked for again", () => {
+    const { subscriber, sent, answer } = bench(names(3));
+    subscriber.start();
+    for (let attempt = 0; attempt < 3; attempt++) {
+      pass(ACK_TIMEOUT + PACE);
+      expect(subscriber.settled).toBe(false);
+    }
+    answer(sent.at(-1)?.id ?? null);
+    expect(subscriber.settled).toBe(true);
+    subscriber.stop();
+  });
+
+  test("not while a failed message is taken apart", () => {
+    const { subscriber, sent, answer } = bench(["a", "bad", "b", "c"]);
+    subscriber.start();
+    for (let answered = 0; answered < sent.length; answered++) {
+      const { id, params } = sent[answered];
+      expect(subscriber.settled).toBe(false);
+      answer(id, params.includes("bad") ? "Invalid symbol" : null);
+      pass(PACE);
+    }
+    // A refusal is an answer.
+    expect(subscriber.settled).toBe(true);
+    subscriber.stop();
+  });
+
+  test("anew with every update, at once with nothing to ask for", () => {
+    const { subscriber, sent, answer } = bench([]);
+    subscriber.start();
+    expect(subscriber.settled).toBe(true);
+    subscriber.update(["a", "b"], []);
+    expect(subscriber.settled).toBe(false);
+    // What is given up need not be answered any more.
+    subscriber.update([], ["a", "b"]);
+    expect(subscriber.settled).toBe(true);
+    pass(2 * PACE);
+    subscriber.update(["c"], []);
+    pass(PACE);
+    expect(subscriber.settled).toBe(false);
+    answer(sent.at(-1)?.id ?? null);
+    expect(subscriber.settled).toBe(true);
+    subscriber.stop();
+  });
+});
+
+describe("renewal", () => {
+  const said = (sent: readonly Sent[]) => sent.map(({ method, params }) => `${method} ${params.join()}`);
+
+  test("gives up and takes up again, in this order, on the same socket; the rest is not touched", () => {
+    const { subscriber, sent, accepted, answer } = bench(["a", "b", "c"]);
+    subscriber.start();
+    answer(sent[0].id);
+    pass(2 * PACE);
+    subscriber.renew(["b"]);
+    expect(subscriber.settled).toBe(false);
+    pass(2 * PACE);
+    expect(said(sent.slice(1))).toEqual(["UNSUBSCRIBE b", "SUBSCRIBE b"]);
+    expect(sent[2].at - sent[1].at).toBeGreaterThanOrEqual(PACE);
+    expect([...subscriber.channels]).toEqual(["a", "b", "c"]);
+    // The answer to the unsubscription is not that to the subscription.
+    answer(sent[1].id);
+    expect([subscriber.settled, accepted.length]).toEqual([false, 1]);
+    answer(sent[2].id);
+    expect([subscriber.settled, accepted]).toEqual([true, [["a", "b", "c"], ["b"]]]);
+    pass(2 * PACE);
+    expect(jest.getTimerCount()).toBe(0);
+  });
+
+  test("never of channels it does not carry", () => {
+    const { subscriber, sent, answer } = bench(["a"]);
+    subscriber.start();
+    answer(sent[0].id);
+    subscriber.renew(["gone", "a", "other"]);
+    pass(3 * PACE);
+    expect(said(sent.slice(1))).toEqual(["UNSUBSCRIBE a", "SUBSCRIBE a"]);
+    answer(sent[2].id);
+    subscriber.renew(["gone"]);
+    pass(ACK_TIMEOUT * 2);
+    expect([sent.length, subscriber.settled, jest.getTimerCount()]).toEqual([3, true, 0]);
+  });
+
+  test("of a channel that still waits asks once, and the old answer is not taken for the new one", () => {
+    const { subscriber, sent, accepted, answer } = bench(["a", "b"]);
+    subscriber.start();
+    subscriber.renew(["a"]);
+    answer(sent[0].id);
+    expect(accepted.flat()).toEqual(["b"]);
+    pass(3 * PACE);
+    expect(said(sent.slice(1))).toEqual(["UNSUBSCRIBE a", "SUBSCRIBE a"]);
+    answer(sent[2].id);
+    expect([accepted.flat(), subscriber.settled]).toEqual([["b", "a"], true]);
+    pass(ACK_TIMEOUT * 3);
+    expect(sent.length).toBe(3);
+  });
+
+  test("that is not answered is asked for again, that of a channel given up meanwhile is not", () => {
+    const { subscriber, sent, refused, answer } = bench(["a", "b"]);
+    subscriber.start();
+    answer(sent[0].id);
+    subscriber.renew(["a", "b"]);
+    pass(3 * PACE);
+    subscriber.update([], ["a"]);
+    pass(ACK_TIMEOUT + 2 * PACE);
+    expect(said(sent.slice(1))).toEqual(["UNSUBSCRIBE a,b", "SUBSCRIBE a,b", "UNSUBSCRIBE a", "SUBSCRIBE b"]);
+    answer(sent[4].id);
+    pass(ACK_TIMEOUT * 2);
+    expect([sent.length, refused]).toEqual([5, []]);
+  });
+
+  test("without a socket does nothing: the next one asks for everything anyway", () => {
+    const { subscriber, sent } = bench(["a"]);
+    subscriber.renew(["a"]);
+    pass(1000);
+    expect(sent).toEqual([]);
+    subscriber.start();
+    pass(1000);
+    expect(said(sent)).toEqual(["SUBSCRIBE a"]);
+    subscriber.stop();
+  });
+
+  test("of many channels keeps to the size of a message", () => {
+    const { subscriber, sent, answer } = bench(names(150));
+    subscriber.start();
+    pass(PACE);
+    for (const { id } of [...sent]) answer(id);
+    subscriber.renew(names(150));
+    pass(10 * PACE);
+    expect(sent.slice(2).map(({ method, params }) => [method, params.length])).toEqual([
+      ["UNSUBSCRIBE", 100],
+      ["UNSUBSCRIBE", 50],
+      ["SUBSCRIBE", 100],
+      ["SUBSCRIBE", 50],
+    ]);
     subscriber.stop();
   });
 });

@@ -3,6 +3,8 @@
  * twin, over real sockets. A new exchange is in here as soon as it is registered.
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { basename } from "node:path";
+import { z } from "zod";
 import type { Stream } from "../../src/events/streams.ts";
 import { ConnectGate } from "../../src/exchanges/connect-gate.ts";
 import { Connection } from "../../src/exchanges/connection.ts";
@@ -11,22 +13,34 @@ import { type Decoder, FRAME, type FrameClass } from "../../src/exchanges/decodi
 import { SymbolTable } from "../../src/exchanges/decoding/symbols.ts";
 import type { Exchange, Instrument } from "../../src/exchanges/exchange.ts";
 import { EXCHANGES } from "../../src/exchanges/exchanges.ts";
-import { planChanges } from "../../src/exchanges/planner.ts";
-import { restReader } from "../../src/recorder/instruments.ts";
+import { type ConnectionPlan, planChanges } from "../../src/exchanges/planner.ts";
+import type { RestGet } from "../../src/exchanges/rest.ts";
+import { InstrumentList, restReader } from "../../src/recorder/instruments.ts";
 import {
   SIMULATED_EXCHANGES,
   type SimulatedExchange,
   type SimulatedName,
 } from "../../src/simulator/exchanges.ts";
+import { dialDirectly, LIVELY, TEST_BOUNDS, unheard } from "../helpers/connection.ts";
+import { FIXTURES_NOTE, fixtureFilesOf, fixtureLines, HAVE_FIXTURES } from "../lib/fixtures.ts";
+import { answered } from "../lib/rest.ts";
 import { SEED } from "../lib/seed.ts";
 import { until } from "../lib/until.ts";
+
+/** A line of a recorded `rest` file. */
+const recordedAnswer = z.object({ request: z.string(), body: z.unknown() });
 
 const INSTRUMENTS = 25;
 /** Frames kept for the tests that decode them again. */
 const FRAMES_KEPT = 5000;
 
+/** Channels of a connection. */
+const CHANNELS_MAX = 200;
+
 /** One exchange being recorded into lists. */
 interface Bench {
+  readonly twin: SimulatedExchange;
+  readonly get: RestGet;
   readonly found: readonly Instrument[];
   readonly wanted: readonly Instrument[];
   readonly rows: DecodedEvent[];
@@ -38,6 +52,10 @@ interface Bench {
   readonly faults: string[];
   readonly counters: { fallback: number; inexact: number; oversized: number };
   readonly connections: readonly Connection[];
+  /** How often the exchange said that its instruments have changed. */
+  readonly announced: () => number;
+  /** From now on these are recorded, and no others. */
+  readonly want: (instruments: readonly Instrument[]) => void;
   readonly stop: () => Promise<void>;
 }
 
@@ -46,6 +64,9 @@ function keeping(decoder: Decoder, collector: Collector, bench: Pick<Bench, "fra
   return {
     counters: decoder.counters,
     snapshots: decoder.snapshots,
+    get snapshot() {
+      return decoder.snapshot;
+    },
     get reason() {
       return decoder.reason;
     },
@@ -67,64 +88,163 @@ async function open(exchange: Exchange): Promise<Bench> {
     rate: 4000,
   });
   const signal = new AbortController().signal;
-  const found = await exchange.fetchInstruments(restReader({ restUrl: twin.restUrl, timeout: 5000, signal }));
+  const get = restReader({ restUrl: twin.restUrl, timeout: 60_000, signal });
+  const found = await exchange.fetchInstruments(get);
   const wanted = found.filter(({ recordable }) => recordable);
   const symbols = new SymbolTable();
-  for (const { instrument } of wanted) {
-    for (const id of [instrument, ...exchange.companions(instrument)])
-      symbols.add(id, symbols.instruments.length);
-  }
   const counters = { fallback: 0, inexact: 0, oversized: 0 };
   const lists = { rows: [], frames: [], faults: [] } as Pick<Bench, "rows" | "frames" | "faults">;
   const collector = new Collector(exchange, symbols);
   const decoder = exchange.createDecoder({ symbols, writers: collector.writers, counters });
-  const ids = [...wanted.map(({ instrument }) => instrument), `NOPE${wanted[0]?.instrument}`];
-  const { open: plans } = planChanges([], exchange.subscriptions(exchange.streams, ids), {
-    channels: 200,
-    characters: exchange.limits.charactersPerConnection,
-  });
-  const gate = new ConnectGate(exchange.limits.connectsPerSecond);
+  const gate = new ConnectGate(exchange.limits);
   let number = 0;
-  const connections = plans.map(
-    (plan) =>
-      new Connection({
-        exchange,
-        wsUrl: twin.url,
-        plan,
-        gate,
-        decoder: keeping(decoder, collector, lists),
-        bounds: {
-          handshakeTimeout: 5000,
-          backoffMin: 50,
-          backoffMax: 500,
-          ackTimeout: 3000,
-          refusedRetry: 60_000,
+  let announced = 0;
+  const connections: Connection[] = [];
+  const create = (plan: ConnectionPlan) =>
+    new Connection({
+      exchange,
+      wsUrl: twin.url,
+      plan,
+      gate,
+      decoder: keeping(decoder, collector, lists),
+      bounds: { ...TEST_BOUNDS, backoffMax: 500, ackTimeout: 3000 },
+      dial: dialDirectly,
+      judged: LIVELY,
+      events: {
+        ...unheard(),
+        nextNumber: () => number++,
+        instrumentsChanged: () => announced++,
+        closed: (_, { reason, retryIn }) => {
+          if (retryIn !== null) lists.faults.push(`closed: ${reason}`);
         },
-        events: {
-          nextNumber: () => number++,
-          now: () => Date.now() * 1000,
-          opened: () => undefined,
-          closed: (_, { reason, retryIn }) => {
-            if (retryIn !== null) lists.faults.push(`closed: ${reason}`);
-          },
-          decoded: () => undefined,
-          instrumentsChanged: () => undefined,
-          undecodable: (_, __, ___, reason) => lists.faults.push(`undecodable: ${reason}`),
-          refused: (_, channels) => {
-            for (const channel of channels)
-              if (!channel.includes("NOPE") && !channel.includes("nope"))
-                lists.faults.push(`refused: ${channel}`);
-          },
+        undecodable: (_, __, ___, reason) => lists.faults.push(`undecodable: ${reason}`),
+        refused: (_, channels) => {
+          for (const channel of channels)
+            if (!channel.includes("NOPE") && !channel.includes("nope"))
+              lists.faults.push(`refused: ${channel}`);
         },
-      }),
-  );
-  for (const connection of connections) connection.start();
+      },
+    });
+  const want = (instruments: readonly Instrument[]) => {
+    for (const one of instruments) {
+      for (const id of [one.instrument, ...exchange.companions(one)])
+        if (symbols.find(id) < 0) symbols.add(id, symbols.instruments.length);
+    }
+    const asked = [...instruments, { instrument: `NOPE${wanted[0]?.instrument}` }];
+    const { updates, open: plans } = planChanges(
+      connections,
+      exchange.subscriptions(exchange.streams, asked),
+      { channels: CHANNELS_MAX, characters: exchange.limits.charactersPerConnection },
+    );
+    updates.forEach(({ add, remove }, index) => {
+      connections[index]?.update(add, remove);
+    });
+    for (const plan of plans) {
+      const connection = create(plan);
+      connections.push(connection);
+      connection.start();
+    }
+  };
+  want(wanted);
   const stop = async () => {
     for (const connection of connections) connection.stop();
     await twin.stop();
   };
-  return { found, wanted, ...lists, counters, connections, stop };
+  return {
+    twin,
+    get,
+    found,
+    wanted,
+    ...lists,
+    counters,
+    connections,
+    announced: () => announced,
+    want,
+    stop,
+  };
 }
+
+/** Perpetuals as each exchange writes them: an everyday one, multipliers, figures that are none, beyond ASCII. */
+const PERPETUALS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  binance: {
+    BTCUSDT: "BTCUSDT",
+    "1000PEPEUSDT": "1000PEPEUSDT",
+    "1000000MOGUSDT": "1000000MOGUSDT",
+    "1MBABYDOGEUSDT": "1MBABYDOGEUSDT",
+    "1INCHUSDT": "1INCHUSDT",
+    BTCUSDC: "BTCUSDC",
+    币安人生USDT: "币安人生USDT",
+  },
+  bybit: {
+    BTCUSDT: "BTCUSDT",
+    "1000PEPEUSDT": "1000PEPEUSDT",
+    SHIB1000USDT: "SHIB1000USDT",
+    "1MBABYDOGEUSDT": "1MBABYDOGEUSDT",
+    "1INCHUSDT": "1INCHUSDT",
+    BTCPERP: "BTCPERP",
+    币安人生USDT: "币安人生USDT",
+  },
+  okx: {
+    "BTC-USDT-SWAP": "BTCUSDT",
+    "PEPE-USDT-SWAP": "PEPEUSDT",
+    "1000PEPE-USDT-SWAP": "1000PEPEUSDT",
+    "1MBABYDOGE-USDT-SWAP": "1MBABYDOGEUSDT",
+    "1INCH-USDT-SWAP": "1INCHUSDT",
+    "USDC-USDT-SWAP": "USDCUSDT",
+    "BTC-USD-SWAP": "BTCUSD",
+    "BTC-USD_UM-SWAP": "BTCUSD_UM",
+    "币安人生-USDT-SWAP": "币安人生USDT",
+  },
+};
+
+describe.each([...EXCHANGES])("symbols both ways: $name", (exchange) => {
+  const files = fixtureFilesOf(exchange.name);
+
+  /** What an id is to come to: itself, where it is a perpetual; else nothing, or another id of the same symbol. */
+  const check = (id: string, perpetual: boolean) => {
+    const symbol = exchange.normalizeSymbol(id);
+    const back = exchange.instrumentOf(symbol);
+    if (perpetual) expect([symbol, back]).toEqual([symbol, id]);
+    else if (back !== null) expect([id, exchange.normalizeSymbol(back)]).toEqual([id, symbol]);
+  };
+
+  test("own perpetuals", () => {
+    const own = Object.entries(PERPETUALS[exchange.name] ?? {});
+    expect(own.length).toBeGreaterThan(4);
+    for (const [id, symbol] of own) {
+      expect([id, exchange.normalizeSymbol(id)]).toEqual([id, symbol]);
+      check(id, true);
+    }
+    expect(exchange.instrumentOf("BTCUSDT_261225")).toBeNull();
+  });
+
+  test.skipIf(!HAVE_FIXTURES)(`the recorded lists of instruments${FIXTURES_NOTE}`, async () => {
+    const rest = files.filter((file) => basename(file).startsWith("rest.")).flatMap(fixtureLines);
+    const answers = rest.map((line) => recordedAnswer.parse(JSON.parse(line)));
+    const get = async (path: string) => {
+      const { pathname } = new URL(path, "http://host");
+      const found = answers.find(
+        ({ request }) => new URL(request.slice(4), "http://host").pathname === pathname,
+      );
+      if (found === undefined) throw new Error(`${pathname} is not recorded`);
+      return answered(found.body);
+    };
+    const found = await exchange.fetchInstruments(get);
+    expect(found.some(({ recordable }) => recordable)).toBe(true);
+    for (const { instrument, recordable } of found) check(instrument, recordable);
+  });
+
+  test.skipIf(!HAVE_FIXTURES)(`the instruments of all recorded frames${FIXTURES_NOTE}`, () => {
+    const symbols = new SymbolTable({ open: true });
+    const counters = { fallback: 0, inexact: 0, oversized: 0 };
+    const { writers } = new Collector(exchange, symbols);
+    const decoder = exchange.createDecoder({ symbols, writers, counters });
+    const frames = files.filter((file) => !basename(file).startsWith("rest.")).flatMap(fixtureLines);
+    for (const frame of frames) decoder.decode(new TextEncoder().encode(frame), 1, 0);
+    expect(symbols.instruments.length).toBeGreaterThan(5);
+    for (const id of symbols.instruments) check(id, /^[^-_\d]+(?:-USDT-SWAP|(?<!-)USDT)$/.test(id));
+  });
+});
 
 for (const exchange of EXCHANGES) {
   describe(`every exchange: ${exchange.name}`, () => {
@@ -139,9 +259,9 @@ for (const exchange of EXCHANGES) {
           exchange.streams.every((stream) => seen(stream).length > 0) &&
           new Set(seen("bbo").map(({ symbol }) => symbol)).size === INSTRUMENTS,
         `all streams of ${exchange.name}, and a quote of each symbol`,
-        30_000,
+        90_000,
       );
-    }, 60_000);
+    }, 180_000);
 
     afterAll(() => bench.stop());
 
@@ -155,12 +275,13 @@ for (const exchange of EXCHANGES) {
           one.instrument,
           one.symbol,
         ]);
-        expect([one.instrument, one.raw === null || typeof one.raw !== "object"]).toEqual([
-          one.instrument,
-          false,
-        ]);
+        expect(JSON.parse(one.raw ?? "null")).toBeObject();
+        expect(one.raw).toContain(`"${one.instrument}"`);
       }
-      for (const one of bench.wanted) expect([one.symbol, one.settle]).toEqual([one.symbol, "USDT"]);
+      for (const one of bench.wanted) {
+        expect([one.symbol, one.settle]).toEqual([one.symbol, "USDT"]);
+        expect(exchange.instrumentOf(one.symbol)).toBe(one.instrument);
+      }
     });
 
     test("delivers every stream that it says it has, and no other", () => {
@@ -202,8 +323,8 @@ for (const exchange of EXCHANGES) {
     test("reads each frame the same way by its scanner and by JSON", () => {
       for (const { bytes, kind, rows } of bench.frames) {
         const symbols = new SymbolTable();
-        for (const { instrument } of bench.wanted) {
-          for (const id of [instrument, ...exchange.companions(instrument)])
+        for (const one of bench.wanted) {
+          for (const id of [one.instrument, ...exchange.companions(one)])
             symbols.add(id, symbols.instruments.length);
         }
         const collector = new Collector(exchange, symbols);
@@ -215,6 +336,54 @@ for (const exchange of EXCHANGES) {
         expect(collector.take().map(told)).toEqual(rows.map(told));
       }
     });
+
+    test("takes up what is listed and gives up what is delisted, each as one row of instruments", async () => {
+      const { twin, get, wanted, rows, want, connections } = bench;
+      const announces = exchange
+        .subscriptions(exchange.streams, wanted)
+        .some(({ streams }) => streams.length === 0);
+      const list = new InstrumentList(exchange, []);
+      expect((await list.read(get)).wanted.length).toBe(INSTRUMENTS);
+      const before = bench.announced();
+
+      const listing = twin.faults.inject({ kind: "list" });
+      await listing.ended;
+      if (announces) await until(() => bench.announced() > before, "the announcement of the listing");
+      const [fresh = ""] = listing.record.symbols;
+      const reading = await list.read(get);
+      expect([reading.listed, reading.delisted, reading.same]).toEqual([[fresh], [], false]);
+      expect(reading.changed.map(({ instrument }) => instrument)).toEqual([fresh]);
+      expect(reading.fresh.map(({ instrument }) => instrument)).toContain(fresh);
+      want(reading.wanted);
+      const symbol = exchange.normalizeSymbol(fresh);
+      // The rest may not happen for minutes to one that is seldom traded.
+      const prompt = exchange.promptStreams;
+      await until(
+        () => prompt.every((stream) => rows.some((row) => row.stream === stream && row.symbol === symbol)),
+        `${prompt.join(", ")} of ${fresh}`,
+      );
+
+      const gone = wanted[1]?.instrument ?? "";
+      const announcedBefore = bench.announced();
+      await twin.faults.inject({ kind: "delist", symbol: gone }).ended;
+      if (announces)
+        await until(() => bench.announced() > announcedBefore, "the announcement of the delisting");
+      // A status counts at once; what a list leaves out, when the next one does so too.
+      const readings = [await list.read(get), await list.read(get), await list.read(get)];
+      expect(readings.flatMap(({ delisted }) => delisted)).toEqual([gone]);
+      expect(readings.flatMap(({ listed }) => listed)).toEqual([]);
+      expect(readings.flatMap(({ changed }) => changed).map(({ instrument }) => instrument)).toEqual([gone]);
+      expect(readings[2].wanted.length).toBe(INSTRUMENTS);
+      want(readings[2].wanted);
+      await until(() => connections.every(({ settled }) => settled), "an answer for every channel");
+      const at = rows.length;
+      const others = new Set(readings[2].wanted.map((one) => one.symbol));
+      const seen = () => new Set(rows.slice(at).map((row) => row.symbol));
+      await until(() => seen().size >= others.size / 2, "rows of the others");
+      expect([...seen()].filter((one) => !others.has(String(one)))).toEqual([]);
+      expect(bench.faults).toEqual([]);
+      expect(bench.counters).toEqual({ fallback: 0, inexact: 0, oversized: 0 });
+    }, 180_000);
 
     test("answers what keeps a connection open with a frame that is no event", async () => {
       const { keepalive } = exchange;

@@ -7,7 +7,7 @@ import { quoted, type Sql } from "./lake.ts";
 import { DATASET_COLUMNS, STREAM_COLUMNS } from "./schema-v1.ts";
 
 const KEY = new RegExp(
-  "^v1/exchange=([a-z-]+)/stream=([a-z_]+)/date=(\\d{4}-\\d{2}-\\d{2})/" +
+  "^v1/exchange=([a-z-]+)/stream=([a-z_]+)/date=(\\d{4}-\\d{2}-\\d{2})/(?:symbol=([^/]+)/)?" +
     "(\\d{16})_([a-z0-9-]+-\\d{16}-[a-z0-9]{4})_(\\d+)_(\\d+)\\.parquet$",
 );
 const ROW_GROUP = 122_880;
@@ -18,6 +18,8 @@ export interface LakeFile {
   readonly exchange: string;
   readonly stream: string;
   readonly date: string;
+  /** What its folder says; null = it is in none of a symbol. */
+  readonly symbol: string | null;
   readonly first: number;
   readonly run: string;
   readonly ring: number;
@@ -38,19 +40,26 @@ export function lakeFiles(data: string): LakeFile[] {
 export function lakeFile(path: string, key: string): LakeFile {
   const found = KEY.exec(key);
   if (found === null) throw new Error(`not the key of a segment: ${key}`);
-  const [, exchange = "", stream = "", date = "", first, run = "", ring, n] = found;
-  return { path, exchange, stream, date, first: Number(first), run, ring: Number(ring), n: Number(n) };
+  const [, exchange = "", stream = "", date = "", folder, first, run = "", ring, n] = found;
+  const symbol = folder === undefined ? null : decodeURIComponent(folder);
+  const numbers = { first: Number(first), ring: Number(ring), n: Number(n) };
+  return { path, exchange, stream, date, symbol, run, ...numbers };
 }
 
 /** Checks one file: schema, codecs, row groups, metadata, order, day. Resolves to its number of rows. */
 export async function auditFile(sql: Sql, file: LakeFile): Promise<number> {
-  const { path, exchange, stream, date, first, run, ring, n } = file;
+  const { path, exchange, stream, date, symbol, first, run, ring, n } = file;
   const from = `read_parquet(${quoted(path)}, hive_partitioning = false, file_row_number = true)`;
   const dataset = stream in DATASET_COLUMNS;
-  const columns = (dataset ? DATASET_COLUMNS : STREAM_COLUMNS)[stream];
+  const columns = (dataset ? DATASET_COLUMNS : STREAM_COLUMNS)[stream]?.filter(
+    ([name]) => symbol === null || name !== "symbol",
+  );
   const described = await sql.rows(`DESCRIBE SELECT * FROM ${quoted(path)}`);
   const found = described
-    .filter(({ column_name }) => !["exchange", "stream", "date"].includes(String(column_name)))
+    .filter(
+      ({ column_name }) =>
+        !["exchange", "stream", "date", ...(symbol === null ? [] : ["symbol"])].includes(String(column_name)),
+    )
     .map(({ column_name, column_type }) => [column_name, column_type]);
   expect(found, path).toEqual((columns ?? []).map(([name, type]) => [name, type]));
 
@@ -112,6 +121,7 @@ export async function auditFile(sql: Sql, file: LakeFile): Promise<number> {
     rows: String(content.rows),
     first_local_timestamp: String(content.first),
     last_local_timestamp: String(content.last),
+    ...(symbol === null ? {} : { symbol }),
   };
   if (!dataset) {
     const seq = await sql.row(
@@ -121,9 +131,10 @@ export async function auditFile(sql: Sql, file: LakeFile): Promise<number> {
     expect(seq, path).toMatchObject({ ring, to_ring: ring, seqs: content.rows });
     expected.first_seq = String(seq.first);
     expected.last_seq = String(seq.last);
+    const order = symbol === null ? "symbol, local_timestamp, seq" : "local_timestamp, seq";
     const unsorted = await sql.number(
       `SELECT count(*) FROM (
-         SELECT (symbol, local_timestamp, seq) <= lag((symbol, local_timestamp, seq)) OVER (ORDER BY file_row_number)
+         SELECT (${order}) <= lag((${order})) OVER (ORDER BY file_row_number)
            AS back FROM ${from}
        ) WHERE back`,
     );
@@ -159,7 +170,10 @@ export async function auditLake(sql: Sql, data: string): Promise<LakeContent> {
   }
   const segments = Map.groupBy(files, ({ run, ring }) => `${run}/${ring}`);
   for (const [ring, ofRing] of segments) {
-    const numbers = ofRing.map(({ n }) => n).sort((a, b) => a - b);
+    // Of a segment with a file for each symbol there are several.
+    const flat = ofRing.filter(({ symbol }) => symbol === null).map(({ n }) => n);
+    const divided = new Set(ofRing.filter(({ symbol }) => symbol !== null).map(({ n }) => n));
+    const numbers = [...flat, ...divided].sort((a, b) => a - b);
     expect(numbers, ring).toEqual(numbers.map((_, index) => index));
     expect(new Set(ofRing.map(({ stream }) => stream)).size, ring).toBe(1);
   }
@@ -181,7 +195,9 @@ export async function auditLake(sql: Sql, data: string): Promise<LakeContent> {
     const overlaps = await sql.number(
       `SELECT count(*) FROM (
          SELECT low <= lag(high) OVER (PARTITION BY run, ring ORDER BY low) AS over FROM (
-           SELECT run, ring, filename, min(seq) AS low, max(seq) AS high FROM ${from} GROUP BY ALL
+           SELECT run, ring, segment, min(seq) AS low, max(seq) AS high FROM (
+             SELECT *, regexp_extract(filename, '_(\\d+)\\.parquet$', 1) AS segment FROM ${from}
+           ) GROUP BY ALL
          )
        ) WHERE over`,
     );

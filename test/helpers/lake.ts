@@ -77,8 +77,12 @@ function plain(name: string, value: unknown): LakeValue {
 /** A path as SQL text. */
 export const quoted = (path: string): string => `'${path.replaceAll("'", "''")}'`;
 
-/** FROM clause of all files of a stream or dataset in a data folder. */
+/** FROM clause of all files of a stream or dataset in a data folder, whether symbols have folders or not. */
 export function streamFrom(data: string, stream: string): string {
-  const folder = join(data, "lake/v1/exchange=*", `stream=${stream}`, "**/*.parquet");
-  return `read_parquet(${quoted(folder)}, hive_partitioning = true, filename = true)`;
+  const day = join("lake/v1/exchange=*", `stream=${stream}`, "date=*");
+  const from = [join(day, "*.parquet"), join(day, "symbol=*/*.parquet")]
+    .filter((files) => new Bun.Glob(files).scanSync(data).next().done !== true)
+    .map((files) => `read_parquet(${quoted(join(data, files))}, hive_partitioning = true, filename = true)`);
+  if (from.length > 1) return `(${from.map((one) => `SELECT * FROM ${one}`).join(" UNION ALL BY NAME ")})`;
+  return from[0] ?? `read_parquet(${quoted(join(data, day, "*.parquet"))})`;
 }

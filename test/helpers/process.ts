@@ -1,5 +1,6 @@
 /** The real command line in processes of their own, all of which are killed in the end. */
 import { join } from "node:path";
+import { undocumented } from "../../src/status/events.ts";
 import { waitFor, within } from "./wait.ts";
 
 const MAIN = join(import.meta.dir, "../../src/main.ts");
@@ -13,6 +14,17 @@ const SHOWN_LINES = 40;
 /** One line of the log. */
 export type LogLine = Readonly<Record<string, unknown>> & { readonly event: string; readonly level: string };
 
+/** How a command is started. */
+interface RunOptions {
+  readonly cwd: string;
+  readonly env?: Readonly<Record<string, string>>;
+  readonly stdin?: Blob;
+  /** A module that is loaded first: it stands for something that a test cannot do to a machine. */
+  readonly preload?: string;
+  /** Another program than the sources run by this Bun; its environment is `env` and nothing else. */
+  readonly program?: readonly string[];
+}
+
 const running = new Set<Running>();
 
 /** Kills what is still running. */
@@ -25,10 +37,7 @@ process.on("exit", () => {
 });
 
 /** Starts `tapedeck`, with nothing of ours in its environment but `env`. */
-export function tapedeck(
-  args: readonly string[],
-  options: { cwd: string; env?: Record<string, string>; stdin?: Blob },
-): Running {
+export function tapedeck(args: readonly string[], options: RunOptions): Running {
   return new Running(args, options);
 }
 
@@ -43,14 +52,12 @@ export class Running {
   readonly #outputs: Promise<unknown>;
   #line = "";
 
-  constructor(
-    args: readonly string[],
-    { cwd, env = {}, stdin }: { cwd: string; env?: Record<string, string>; stdin?: Blob },
-  ) {
+  constructor(args: readonly string[], { cwd, env = {}, stdin, preload, program }: RunOptions) {
     this.#name = `tapedeck ${args[0] ?? ""}`;
-    this.#child = Bun.spawn([process.execPath, MAIN, ...args], {
+    const sources = [process.execPath, ...(preload === undefined ? [] : ["--preload", preload]), MAIN];
+    this.#child = Bun.spawn([...(program ?? sources), ...args], {
       cwd,
-      env: { ...Object.fromEntries(CLEAN), ...env },
+      env: program === undefined ? { ...Object.fromEntries(CLEAN), ...env } : env,
       stdin: stdin ?? "ignore",
       stdout: "pipe",
       stderr: "pipe",
@@ -86,8 +93,11 @@ export class Running {
     for (const line of lines) {
       if (!line.startsWith("{")) continue;
       const parsed: unknown = JSON.parse(line);
-      if (typeof parsed === "object" && parsed !== null && "event" in parsed)
-        this.log.push(parsed as LogLine);
+      if (typeof parsed !== "object" || parsed === null || !("event" in parsed)) continue;
+      this.log.push(parsed as LogLine);
+      // So every test that runs a recorder holds its log against docs/logs.md.
+      const unknown = undocumented(parsed as LogLine);
+      if (unknown.length > 0) throw new Error(`not in src/status/events.ts: ${unknown.join(", ")}: ${line}`);
     }
   }
 

@@ -9,9 +9,11 @@ const count = z.int().nonnegative();
 /** Where every received event is. */
 export const balanceSchema = z.strictObject({
   received: count,
+  recovered: count,
   published: count,
   uploading: count,
   inOutbox: count,
+  inJournal: count,
   inTable: count,
   inRing: count,
   dropped: count,
@@ -22,6 +24,7 @@ export type BalanceAnswer = z.infer<typeof balanceSchema>;
 
 const metricsAnswer = z.looseObject({
   total_events: count,
+  events_per_sec: z.record(z.string(), z.number()),
   dropped_events_total: count,
   queue_size: count,
   balance: balanceSchema,
@@ -44,6 +47,9 @@ export interface RecordOptions {
   readonly set?: Readonly<Record<string, string>>;
   /** Further arguments. */
   readonly args?: readonly string[];
+  /** As for `tapedeck()`. */
+  readonly env?: Readonly<Record<string, string>>;
+  readonly preload?: string;
 }
 
 /** Arguments of `record` for these options. */
@@ -51,6 +57,8 @@ export function recordArguments(options: RecordOptions): string[] {
   const { cwd, data = join(cwd, "data"), exchange, set = {}, args = [] } = options;
   const settings = {
     instance: "test",
+    // Far above what a stop takes: what is to be published is, however slow the machine is.
+    "stop.timeout": "60s",
     "exchanges.binance.ws_url": exchange.url,
     "exchanges.binance.rest_url": exchange.restUrl,
     ...set,
@@ -61,7 +69,12 @@ export function recordArguments(options: RecordOptions): string[] {
 
 /** Starts a recording and waits until its status API answers. */
 export async function startRecorder(options: RecordOptions): Promise<RunningRecorder> {
-  const process = tapedeck(recordArguments(options), { cwd: options.cwd });
+  const { cwd, env = {}, preload } = options;
+  const process = tapedeck(recordArguments(options), {
+    cwd,
+    env,
+    ...(preload === undefined ? {} : { preload }),
+  });
   const { url } = await process.event("status_api");
   return new RunningRecorder(process, options.data ?? join(options.cwd, "data"), z.string().parse(url));
 }
@@ -83,9 +96,12 @@ export class RunningRecorder {
     readonly url: string,
   ) {}
 
-  /** An answer of the status API. */
+  /** An answer of the status API, waiting as long as it says that the recorder is starting. */
   async get(path: string): Promise<unknown> {
-    const response = await fetch(this.url + path);
+    const response = await waitFor(`an answer to GET ${path}`, async () => {
+      const answer = await fetch(this.url + path);
+      return answer.status !== 503 && answer;
+    });
     if (response.status !== 200) throw new Error(`GET ${path} answered ${response.status}`);
     return response.json();
   }
@@ -100,7 +116,11 @@ export class RunningRecorder {
     return waitFor(
       what,
       async () => {
-        const metrics = await this.metrics();
+        const response = await fetch(`${this.url}/metrics`);
+        // It answers before it has started, which takes its time on a busy machine.
+        if (response.status === 503) return false;
+        if (response.status !== 200) throw new Error(`GET /metrics answered ${response.status}`);
+        const metrics = metricsAnswer.parse(await response.json());
         last = metrics;
         return holds(metrics);
       },
@@ -111,7 +131,7 @@ export class RunningRecorder {
   /** Ends it by a signal; resolves to the exit code and what it said at the end. */
   async stop(signal: "SIGTERM" | "SIGINT" = "SIGTERM") {
     this.process.signal(signal);
-    const code = await this.process.exit(30_000);
+    const code = await this.process.exit();
     return { code, end: endSchema.parse(this.process.events("collector_stop")[0]) };
   }
 }

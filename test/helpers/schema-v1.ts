@@ -105,6 +105,8 @@ export const DATASET_COLUMNS: Readonly<Record<string, readonly (readonly [string
     ["subscriptions", "INTEGER"],
     ["local_timestamp", "TIMESTAMP WITH TIME ZONE"],
     ["run", "VARCHAR"],
+    // Not in the design: without it the rows that a connection brought could not be found.
+    ["connection", "INTEGER"],
   ],
   instruments: [
     ["symbol", "VARCHAR"],

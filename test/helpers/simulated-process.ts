@@ -12,6 +12,10 @@ const optionsSchema = z.strictObject({
   instruments: z.int().optional(),
   rate: z.number().optional(),
   liquidationShare: z.number().optional(),
+  burstFactor: z.number().optional(),
+  burstEveryMs: z.number().optional(),
+  burstLengthMs: z.number().optional(),
+  account: z.boolean().optional(),
 });
 const startSchema = z.strictObject({ exchange: z.enum(["binance", "bybit", "okx"]), options: optionsSchema });
 const callSchema = z.strictObject({

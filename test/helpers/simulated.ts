@@ -36,6 +36,12 @@ export interface SimulatedStart {
     readonly instruments?: number;
     readonly rate?: number;
     readonly liquidationShare?: number;
+    /** See GenerationOptions. */
+    readonly burstFactor?: number;
+    readonly burstEveryMs?: number;
+    readonly burstLengthMs?: number;
+    /** Keeps an account of every event, at `restUrl` + `/sim/account`. */
+    readonly account?: boolean;
   };
 }
 

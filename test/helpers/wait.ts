@@ -1,5 +1,5 @@
 /** Far above what anything here takes: a wait that ends this way has failed. */
-export const DEADLINE = 15_000;
+export const DEADLINE = 90_000;
 
 /** How long a wait may take (ms), and what to add to the message of a failure: the output of a process. */
 interface WaitOptions {
@@ -47,4 +47,33 @@ export async function within<T>(
   } finally {
     clearTimeout(timer);
   }
+}
+
+/**
+ * Waits until a number stays as it is over some looks, one after the other, and gives it: what was on its way has
+ * arrived. Looks are counted and not time alone: a process that was paused meanwhile reads what lies there first.
+ *
+ * @param options.looks how many find no change
+ * @param options.every ms between two looks
+ */
+export async function still(
+  what: string,
+  look: () => Promise<number> | number,
+  { timeout = DEADLINE, every = 50, looks = 10, state = nothing }: WaitOptions & Looks = {},
+): Promise<number> {
+  let last = Number.NaN;
+  let same = 0;
+  const unchanged = async (): Promise<boolean> => {
+    const now = await look();
+    same = now === last ? same + 1 : 0;
+    last = now;
+    return same >= looks;
+  };
+  await waitFor(`an end of ${what}`, unchanged, { timeout, every, state });
+  return last;
+}
+
+interface Looks {
+  readonly every?: number;
+  readonly looks?: number;
 }

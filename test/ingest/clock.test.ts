@@ -137,6 +137,39 @@ describe("receive time", () => {
     }
   });
 
+  test("is not led astray by a thread that is held up between its two clocks", () => {
+    const time = new FakeTime();
+    let held = 0;
+    /** After each reading of the wall clock, or before it, a second passes in which this thread does not run. */
+    const holding = (when: "before" | "after") => () => {
+      if (when === "before") time.pass(held);
+      const wall = time.wall();
+      if (when === "after") time.pass(held);
+      return wall;
+    };
+    for (const when of ["before", "after"] as const) {
+      held = 0;
+      const clock = new Clock(holding(when), time.monotonic);
+      held = 1000;
+      for (let i = 0; i < 100; i++) {
+        expect(clock.offset()).toBe(0);
+        clock.discipline();
+        expect(Math.abs(clock.now() - time.wallUs)).toBeLessThanOrEqual(1000);
+      }
+      // A step is seen all the same, as far as it is longer than that.
+      time.jump(5000);
+      expect(Math.abs(clock.offset() - 4_000_000)).toBeLessThanOrEqual(1_001_000);
+    }
+    // It starts with a reading that was not held up, where there is one.
+    let readings = 0;
+    const clock = new Clock(() => {
+      const wall = time.wall();
+      if (readings++ < 3) time.pass(700);
+      return wall;
+    }, time.monotonic);
+    expect(Math.abs(clock.now() - time.wallUs)).toBeLessThanOrEqual(1000);
+  });
+
   test("takes the clocks of the system unless told otherwise", () => {
     const clock = new Clock();
     const before = Date.now() * 1000;

@@ -30,3 +30,11 @@ export function fixtureLines(file: string): string[] {
   const text = readFileSync(join(FIXTURES, file), "utf8");
   return text.split("\n").filter((line) => line !== "");
 }
+
+/** Folders of exchanges whose frames lie under another name than theirs. */
+const FOLDERS: Readonly<Record<string, string>> = { binance: "binance-futures" };
+
+/** The files of an exchange; none where {@link FIXTURES} is absent. */
+export function fixtureFilesOf(exchange: string): string[] {
+  return HAVE_FIXTURES ? fixtureFiles(FOLDERS[exchange] ?? exchange) : [];
+}

@@ -1,5 +1,5 @@
 /** Far above what anything here takes: a wait that ends this way has failed. */
-const DEADLINE_MS = 15_000;
+const DEADLINE_MS = 60_000;
 
 /** Waits until something holds; fails naming it. */
 export async function until(holds: () => boolean, what: string, timeout = DEADLINE_MS): Promise<void> {

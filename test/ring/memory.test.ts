@@ -8,6 +8,7 @@ import {
   numberOffset,
   readRing,
   recordBytes,
+  ringBytes,
   TAIL,
   textOffset,
   VERSION,
@@ -16,8 +17,10 @@ import {
 import { RingProducer } from "../../src/ring/producer.ts";
 import { TEXT_CELL_BYTES, TEXT_PIECES } from "../../src/ring/text.ts";
 import { seeded } from "../lib/seed.ts";
+import { backings } from "./backings.ts";
 import { bytesOf, NUMBERS, numberOf, SEQ, TEXTS, wordsOf } from "./records.ts";
 
+const BACKINGS = backings();
 const SHAPE = { numbers: NUMBERS, texts: TEXTS };
 
 function fill(producer: RingProducer, seq: number): boolean {
@@ -45,17 +48,18 @@ describe("memory of a ring", () => {
     expect(new Set(lines).size).toBe(3);
   });
 
-  test("no two cells overlap and all are inside the buffer", () => {
-    const handle = createRing({ capacity: 8, ...SHAPE });
+  test.each([8, 512])("no two cells of a ring of %i overlap and all are inside the buffer", (capacity) => {
+    const handle = createRing({ capacity, ...SHAPE });
     const taken = new Map<number, string>();
     const take = (from: number, bytes: number, name: string) => {
-      expect(from % Math.min(bytes, 8)).toBe(0);
+      if (from % Math.min(bytes, 8) !== 0) throw new Error(`${name} begins at ${from}`);
       for (let at = from; at < from + bytes; at++) {
-        expect(taken.get(at)).toBeUndefined();
+        const other = taken.get(at);
+        if (other !== undefined) throw new Error(`${name} overlaps ${other}`);
         taken.set(at, name);
       }
     };
-    for (let index = 0; index < 8; index++) {
+    for (let index = 0; index < capacity; index++) {
       for (let column = 0; column < NUMBERS; column++) {
         take(numberOffset(handle, column, index), 8, `number ${column}/${index}`);
       }
@@ -65,108 +69,127 @@ describe("memory of a ring", () => {
         }
       }
     }
-    expect(taken.size).toBe(8 * recordBytes(SHAPE));
-    expect(Math.max(...taken.keys())).toBe(handle.buffer.byteLength - 1);
-    expect(Math.min(...taken.keys())).toBe(handle.buffer.byteLength - 8 * recordBytes(SHAPE));
+    expect(taken.size).toBe(capacity * recordBytes(SHAPE));
+    const offsets = [...taken.keys()].sort((a, b) => a - b);
+    expect(offsets[0]).toBeGreaterThan((COUNTER.parked + 1) * 8 - 1);
+    expect(offsets.at(-1)).toBeLessThan(viewsOf(handle).buffer.byteLength);
+  });
+
+  test("small rings have nothing between their columns", () => {
+    const shape = { capacity: 8, ...SHAPE };
+    expect(ringBytes(shape) - numberOffset(shape, 0, 0)).toBe(8 * recordBytes(SHAPE));
+  });
+
+  test("cells of one record share no place of a cache, however large the ring is", () => {
+    const handle = createRing({ capacity: 2 ** 18, ...SHAPE, numbers: 24 });
+    const columns = Array.from({ length: 24 }, (_, column) => numberOffset(handle, column, 0));
+    // 64 places for lines, 16 for pages.
+    const places = (bytes: number, count: number) =>
+      columns.map((at) => Math.floor(at / bytes) % count).sort((a, b) => a - b);
+    expect(new Set(places(64, 64)).size).toBe(24);
+    expect(new Set(places(4096, 16)).size).toBe(16);
   });
 });
 
-describe("one thread, against a plain list", () => {
-  for (const [capacity, start] of [
-    [2, 0],
-    [4, 2 ** 31 - 3],
-    [16, 2 ** 32 - 5],
-    [64, 12_345],
-  ] as const) {
-    test(`capacity ${capacity}, indices from ${start}`, () => {
-      const random = seeded(`ring model ${capacity}`);
-      const handle = createRing({ capacity, ...SHAPE });
-      const views = viewsOf(handle);
-      views.control[HEAD] = start | 0;
-      views.control[TAIL] = start | 0;
-      const words = new Int32Array(handle.buffer);
-      let producer = new RingProducer(handle, SEQ);
-      let consumer = new RingConsumer(handle);
-      let staged: number[] = [];
-      const ring: number[] = [];
-      const model = { seq: 0, offered: 0, accepted: 0, dropped: 0, highWater: 0, released: 0, filed: 0 };
-      let pending = { offered: 0, dropped: 0 };
-      for (let step = 0; step < 20_000; step++) {
-        const action = random.below(100);
-        if (action < 45) {
-          const room = staged.length + ring.length < capacity;
-          expect(fill(producer, model.seq + pending.offered)).toBe(room);
-          if (room) staged.push(model.seq + pending.offered);
-          else pending.dropped++;
-          pending.offered++;
-        } else if (action < 50) {
-          producer.mark();
-          const before = producer.pending;
-          for (let i = random.below(4); i > 0; i--) fill(producer, 999);
-          producer.rewind();
-          expect(producer.pending).toBe(before);
-        } else if (action < 72) {
-          expect(producer.pending).toBe(pending.offered);
-          producer.publish();
-          ring.push(...staged);
-          model.seq += pending.offered;
-          model.offered += pending.offered;
-          model.accepted += staged.length;
-          model.dropped += pending.dropped;
-          if (pending.offered > 0) model.highWater = Math.max(model.highWater, ring.length);
-          staged = [];
-          pending = { offered: 0, dropped: 0 };
-        } else if (action < 95) {
-          const limit = 1 + random.below(capacity);
-          expect(consumer.backlog()).toBe(ring.length);
-          const count = consumer.available(limit);
-          expect(count).toBeLessThanOrEqual(Math.min(limit, ring.length));
-          expect(count === 0).toBe(ring.length === 0);
-          for (let offset = 0; offset < count; offset++) {
-            const seq = ring[offset];
-            for (let column = 0; column < NUMBERS; column++) {
-              const at = consumer.numberOffset(column) + offset * 8;
-              expect(consumer.number(column, offset)).toBe(numberOf(seq, column));
-              expect(new Float64Array(handle.buffer, at, 1)[0]).toBe(numberOf(seq, column));
-            }
-            for (let text = 0; text < TEXTS; text++) {
-              for (let piece = 0; piece < TEXT_PIECES; piece++) {
-                const at = consumer.textOffset(text, piece) / 4 + offset * 4;
-                expect([...words.subarray(at, at + 4)]).toEqual([
-                  ...wordsOf(seq, text).subarray(piece * 4, piece * 4 + 4),
-                ]);
+for (const backing of BACKINGS)
+  describe(`one thread, against a plain list: ${backing.name}`, () => {
+    for (const [capacity, start] of [
+      [2, 0],
+      [4, 2 ** 31 - 3],
+      [16, 2 ** 32 - 5],
+      [64, 12_345],
+    ] as const) {
+      test(`capacity ${capacity}, indices from ${start}`, () => {
+        const random = seeded(`ring model ${capacity}`);
+        const handle = backing.create({ capacity, ...SHAPE });
+        const views = viewsOf(handle);
+        views.control[HEAD] = start | 0;
+        views.control[TAIL] = start | 0;
+        const words = new Int32Array(viewsOf(handle).buffer);
+        let producer = new RingProducer(handle, SEQ);
+        let consumer = new RingConsumer(handle);
+        let staged: number[] = [];
+        const ring: number[] = [];
+        const model = { seq: 0, offered: 0, accepted: 0, dropped: 0, highWater: 0, released: 0, filed: 0 };
+        let pending = { offered: 0, dropped: 0 };
+        for (let step = 0; step < 20_000; step++) {
+          const action = random.below(100);
+          if (action < 45) {
+            const room = staged.length + ring.length < capacity;
+            expect(fill(producer, model.seq + pending.offered)).toBe(room);
+            if (room) staged.push(model.seq + pending.offered);
+            else pending.dropped++;
+            pending.offered++;
+          } else if (action < 50) {
+            producer.mark();
+            const before = producer.pending;
+            for (let i = random.below(4); i > 0; i--) fill(producer, 999);
+            producer.rewind();
+            expect(producer.pending).toBe(before);
+          } else if (action < 72) {
+            expect(producer.pending).toBe(pending.offered);
+            producer.publish();
+            ring.push(...staged);
+            model.seq += pending.offered;
+            model.offered += pending.offered;
+            model.accepted += staged.length;
+            model.dropped += pending.dropped;
+            if (pending.offered > 0) model.highWater = Math.max(model.highWater, ring.length);
+            staged = [];
+            pending = { offered: 0, dropped: 0 };
+          } else if (action < 95) {
+            const limit = 1 + random.below(capacity);
+            expect(consumer.backlog()).toBe(ring.length);
+            const count = consumer.available(limit);
+            expect(count).toBeLessThanOrEqual(Math.min(limit, ring.length));
+            expect(count === 0).toBe(ring.length === 0);
+            for (let offset = 0; offset < count; offset++) {
+              const seq = ring[offset];
+              for (let column = 0; column < NUMBERS; column++) {
+                const at = consumer.numberOffset(column) + offset * 8;
+                expect(consumer.number(column, offset)).toBe(numberOf(seq, column));
+                expect(new Float64Array(viewsOf(handle).buffer, at, 1)[0]).toBe(numberOf(seq, column));
+              }
+              for (let text = 0; text < TEXTS; text++) {
+                for (let piece = 0; piece < TEXT_PIECES; piece++) {
+                  const at = consumer.textOffset(text, piece) / 4 + offset * 4;
+                  expect([...words.subarray(at, at + 4)]).toEqual([
+                    ...wordsOf(seq, text).subarray(piece * 4, piece * 4 + 4),
+                  ]);
+                }
               }
             }
+            // A slow reader half of the time, or a ring of 64 would never be full.
+            const release = step % 2000 < 1000 ? random.below(count + 1) : random.below(2) & +(count > 0);
+            consumer.release(release);
+            ring.splice(0, release);
+            model.released += release;
+          } else if (action < 98) {
+            const count = random.below(model.released - model.filed + 1);
+            consumer.filed(count);
+            model.filed += count;
+          } else if (action === 98) {
+            // Another producer takes over: what the old one had staged and not published never was.
+            producer = new RingProducer(handle, SEQ);
+            staged = [];
+            pending = { offered: 0, dropped: 0 };
+          } else {
+            consumer = new RingConsumer(handle);
           }
-          // A slow reader half of the time, or a ring of 64 would never be full.
-          const release = step % 2000 < 1000 ? random.below(count + 1) : random.below(2) & +(count > 0);
-          consumer.release(release);
-          ring.splice(0, release);
-          model.released += release;
-        } else if (action < 98) {
-          const count = random.below(model.released - model.filed + 1);
-          consumer.filed(count);
-          model.filed += count;
-        } else if (action === 98) {
-          // Another producer takes over: what the old one had staged and not published never was.
-          producer = new RingProducer(handle, SEQ);
-          staged = [];
-          pending = { offered: 0, dropped: 0 };
-        } else {
-          consumer = new RingConsumer(handle);
+          const { seq: _, ...counters } = model;
+          expect(readRing(handle, views)).toEqual({ capacity, ...counters, parked: 0, used: ring.length });
         }
-        const { seq: _, ...counters } = model;
-        expect(readRing(handle, views)).toEqual({ capacity, ...counters, used: ring.length });
-      }
-      expect(model.dropped).toBeGreaterThan(0);
-      expect(model.highWater).toBe(capacity);
-      expect(views.control[HEAD]).toBe((start + model.accepted) | 0);
-    });
-  }
-});
+        expect(model.dropped).toBeGreaterThan(0);
+        expect(model.highWater).toBe(capacity);
+        expect(views.control[HEAD]).toBe((start + model.accepted) | 0);
+      });
+    }
+  });
 
-test("high water is the fill at a publication, not what was offered, and does not sink", () => {
-  const handle = createRing({ capacity: 8, numbers: 1, texts: 0 });
+test.each(
+  BACKINGS,
+)("$name: high water is the fill at a publication, not what was offered, and does not sink", ({ create }) => {
+  const handle = create({ capacity: 8, numbers: 1, texts: 0 });
   const views = viewsOf(handle);
   const producer = new RingProducer(handle, 0);
   const consumer = new RingConsumer(handle);
@@ -184,8 +207,8 @@ test("high water is the fill at a publication, not what was offered, and does no
   expect(readRing(handle, views)).toMatchObject({ highWater: 8, used: 8, dropped: 95, offered: 107 });
 });
 
-test("a record dropped inside a frame that is taken back is no drop", () => {
-  const handle = createRing({ capacity: 2, numbers: 1, texts: 0 });
+test.each(BACKINGS)("$name: a record dropped inside a frame that is taken back is no drop", ({ create }) => {
+  const handle = create({ capacity: 2, numbers: 1, texts: 0 });
   const producer = new RingProducer(handle, 0);
   producer.commit();
   producer.mark();
@@ -199,8 +222,10 @@ test("a record dropped inside a frame that is taken back is no drop", () => {
   expect(readRing(handle, viewsOf(handle))).toMatchObject({ offered: 2, accepted: 2, dropped: 0 });
 });
 
-test("a producer that was ended in the middle of a publication does not hang readers", () => {
-  const handle = createRing({ capacity: 4, numbers: 1, texts: 0 });
+test.each(
+  BACKINGS,
+)("$name: a producer that was ended in the middle of a publication does not hang readers", ({ create }) => {
+  const handle = create({ capacity: 4, numbers: 1, texts: 0 });
   const views = viewsOf(handle);
   const first = new RingProducer(handle, 0);
   first.commit();
@@ -217,8 +242,12 @@ test("a producer that was ended in the middle of a publication does not hang rea
   expect([consumer.available(4), consumer.number(0, 0), consumer.number(0, 1)]).toEqual([2, 0, 1]);
 });
 
-test("a reader that is interrupted between two counters never shows more than the ring can hold", () => {
-  const handle = createRing({ capacity: 4, numbers: 1, texts: 0 });
+test.each(
+  BACKINGS,
+)("$name: a reader that is interrupted between two counters never shows more than the ring can hold", ({
+  create,
+}) => {
+  const handle = create({ capacity: 4, numbers: 1, texts: 0 });
   const views = viewsOf(handle);
   const producer = new RingProducer(handle, 0);
   const consumer = new RingConsumer(handle);
@@ -248,6 +277,7 @@ test("a reader that is interrupted between two counters never shows more than th
     dropped: 0,
     highWater: 4,
     released: 32,
+    parked: 0,
     filed: 0,
     used: 4,
   });

@@ -89,8 +89,9 @@ function produce({ handle, records, seed, ...rest }: Task): ProducerReport {
 function consume({ handle, seed, ...rest }: Task): ConsumerReport {
   const random = new Random(`${seed}/consumer`);
   const flags = new Int32Array(rest.flags);
-  const numbers = new Float64Array(handle.buffer);
-  const words = new Int32Array(handle.buffer);
+  const { buffer } = viewsOf(handle);
+  const numbers = new Float64Array(buffer);
+  const words = new Int32Array(buffer);
   const consumer = new RingConsumer(handle);
   const holes: SetPrint = { count: 0, sum: 0, mix: 0 };
   let seen = 0;

@@ -2,7 +2,8 @@
 import { connect, type Socket } from "node:net";
 import WebSocket from "ws";
 
-const DEADLINE_MS = 5000;
+/** Far above what anything here takes: a wait that ends this way has failed. */
+const DEADLINE_MS = 60_000;
 
 /** A connected client. */
 export class Client {
@@ -58,6 +59,29 @@ export async function until(holds: () => boolean, what: string): Promise<void> {
     if (performance.now() > deadline) throw new Error(`waited ${DEADLINE_MS} ms in vain for: ${what}`);
     await Bun.sleep(2);
   }
+}
+
+/** Turns in which a number has to stay as it is, and ms of each. */
+const STILL_TURNS = 5;
+const STILL_MS = 10;
+
+/**
+ * Waits until a number stays as it is and gives it: what was on its way has arrived then. Turns are counted and not
+ * time alone, so that a process which was paused meanwhile reads what lies there first.
+ */
+export async function still(value: () => number, what: string): Promise<number> {
+  let last = value();
+  let turns = 0;
+  const deadline = performance.now() + DEADLINE_MS;
+  while (turns < STILL_TURNS) {
+    if (performance.now() > deadline)
+      throw new Error(`waited ${DEADLINE_MS} ms in vain for an end of: ${what}`);
+    await Bun.sleep(STILL_MS);
+    const now = value();
+    turns = now === last ? turns + 1 : 0;
+    last = now;
+  }
+  return last;
 }
 
 /** A client that upgrades by hand and then neither reads nor answers pings. */

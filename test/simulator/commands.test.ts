@@ -37,7 +37,7 @@ test("simulate serves until SIGTERM, says what it sent, and exits 0", async () =
   await client.closed;
   const [, sent] = /sent (\d+) frames/.exec(simulate.printed.stdout) ?? [];
   expect(Number(sent)).toBe(client.frames.length);
-}, 15_000);
+}, 180_000);
 
 test("replay sends its file, stays open until SIGINT, and with --exit-when-done ends by itself", async () => {
   const frame = '{"stream":"btcusdt@aggTrade","data":{"e":"aggTrade","s":"BTCUSDT","a":1}}';
@@ -56,7 +56,7 @@ test("replay sends its file, stays open until SIGINT, and with --exit-when-done 
     await client.closed;
     expect(client.frames).toEqual([frame, frame]);
   }
-}, 15_000);
+}, 180_000);
 
 test("wrong values exit 2 and name the flag; a missing file and a taken port exit 1 and name themselves", async () => {
   const wrong = run("simulate", "--port", "70000", "--rate", "fast", "--burst-every", "0s");
@@ -72,4 +72,4 @@ test("wrong values exit 2 and name the flag; a missing file and a taken port exi
   expect(await second.exit()).toBe(1);
   expect(second.printed.stderr).toContain(String(taken.port));
   await taken.stop(true);
-}, 15_000);
+}, 180_000);

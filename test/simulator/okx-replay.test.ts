@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { okx } from "../../src/exchanges/okx.ts";
 import { type Replay, type ReplayOptions, startReplay } from "../../src/simulator/replay.ts";
 import { FIXTURES, FIXTURES_NOTE, HAVE_FIXTURES } from "../lib/fixtures.ts";
+import { asking } from "../lib/rest.ts";
 import { Client, until } from "./client.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "tapedeck-okx-replay-"));
@@ -128,8 +129,8 @@ test("instruments come from the ids in the file, or from captured entries of the
     quote("SOL-USDT-SWAP", 6),
     `{"arg":{"channel":"instruments","instType":"SWAP"},"data":[${JSON.stringify(entry)}]}`,
   ]);
-  const get = async (path: string): Promise<unknown> => (await fetch(replay.restUrl + path)).json();
-  const list = await okx.fetchInstruments(get);
+  const get = async (path: string): Promise<unknown> => (await asking(replay.restUrl)(path)).body;
+  const list = await okx.fetchInstruments(asking(replay.restUrl));
   expect(
     list.map(({ instrument, recordable, contractSize }) => [instrument, recordable, contractSize]),
   ).toEqual([

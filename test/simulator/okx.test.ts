@@ -10,6 +10,7 @@ import {
   startOkx,
 } from "../../src/simulator/okx.ts";
 import { Bench } from "../exchanges/okx/bench.ts";
+import { asking } from "../lib/rest.ts";
 import { Client, deafClient, until } from "./client.ts";
 
 const SEED = 20_261_120;
@@ -124,13 +125,20 @@ describe("the protocol", () => {
     for (const path of ["/", "/ws", "/ws/v5/private", "/ws/v5/public/x"]) {
       await expect(Client.open(url + path)).rejects.toThrow("status 404");
     }
-    await Client.open(url + PUBLIC);
-    await Client.open(`${url}/ws/v5/business`);
-    await expect(Client.open(url + PUBLIC)).rejects.toThrow("status 429");
+    for (;;) {
+      const began = performance.now();
+      const three = [PUBLIC, "/ws/v5/business", PUBLIC].map((path) => Client.open(url + path));
+      const all = await Promise.allSettled(three);
+      const refused = all.filter(({ status }) => status === "rejected");
+      // On a machine that takes a second for this, others are asked for.
+      if (refused.length === 0 && performance.now() - began >= 1000) continue;
+      expect(refused).toMatchObject([{ reason: { message: "status 429" } }]);
+      break;
+    }
   });
 
   test("ping is answered; a connection without traffic is closed with 4004, one that pings or listens is not", async () => {
-    const exchange = start({ idleTimeoutMs: 1000, rate: 200 });
+    const exchange = start({ idleTimeoutMs: 2500, rate: 200 });
     const silent = await Client.open(exchange.url + PUBLIC);
     const pinging = await Client.open(exchange.url + PUBLIC);
     const listening = await Client.open(exchange.url + PUBLIC);
@@ -153,7 +161,7 @@ describe("the feed", () => {
     okx
       .subscriptions(
         okx.streams,
-        exchange.instruments.slice(0, of).map(({ instId }) => instId),
+        exchange.instruments.slice(0, of).map(({ instId, index }) => ({ instrument: instId, index })),
       )
       .map(({ channel }) => channel);
 
@@ -322,18 +330,18 @@ describe("the feed", () => {
       await until(() => exchange.stats().connections === 0, "its connection gone");
       deaf.destroy();
     }
-  }, 15_000);
+  }, 180_000);
 });
 
 describe("instruments", () => {
   const get =
     (exchange: SimulatedOkx) =>
     async (path: string): Promise<unknown> =>
-      (await fetch(exchange.restUrl + path)).json();
+      (await asking(exchange.restUrl)(path)).body;
 
   test("discovery finds the live USDT swaps and skips the rest, a listing without fields among it", async () => {
     const exchange = start({ ...NO_EVENTS, instruments: 40, waiting: 2 });
-    const list = await okx.fetchInstruments(get(exchange));
+    const list = await okx.fetchInstruments(asking(exchange.restUrl));
     expect(list.length).toBe(45);
     expect(new Set(list.map(({ symbol }) => symbol)).size).toBe(45);
     const wanted = list.filter(({ recordable }) => recordable);
@@ -383,7 +391,7 @@ describe("instruments", () => {
     expect(new Bench().decode(pushes()[0] ?? "").kind).toBe(FRAME.INSTRUMENTS);
     expect(pushes()[0]).toContain(`"instId":"${instId}"`);
     const recordable = async () =>
-      (await okx.fetchInstruments(get(exchange)))
+      (await okx.fetchInstruments(asking(exchange.restUrl)))
         .filter((one) => one.recordable)
         .map((one) => one.instrument);
     expect(await recordable()).toContain(instId);

@@ -1,8 +1,9 @@
 /** From rings to checked Parquet files, with a real DuckDB and real files, on this thread. */
-import { describe, expect, test } from "bun:test";
+import { describe, expect, spyOn, test } from "bun:test";
 import { mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { STREAM_NAMES, type Stream } from "../../src/events/streams.ts";
 import { recordBytes } from "../../src/ring/memory.ts";
+import { JournalWriter } from "../../src/storage/journal/writer.ts";
 import { auditFile } from "../helpers/audit.ts";
 import { type LakeRow, quoted, type Sql, withSql } from "../helpers/lake.ts";
 import { STREAM_COLUMNS } from "../helpers/schema-v1.ts";
@@ -45,7 +46,7 @@ describe("values", () => {
   test("every column of every stream comes back as it went in, and NULL where there was nothing", async () => {
     const feeds = STREAM_NAMES.map((stream, ring) => new Feed(stream, { ring }));
     const drain = await TestDrain.open(folder, feeds);
-    await drain.symbols(["BTCUSDT"]);
+    drain.symbols(["BTCUSDT"]);
     for (const feed of feeds) {
       for (let salt = 0; salt < 4; salt++)
         feed.push(0, NOON + salt, salt === 2 ? {} : fullEvent(feed.stream, salt));
@@ -74,7 +75,7 @@ describe("values", () => {
   test("text ids of 1 to 48 bytes, characters cut across pieces, and none", async () => {
     const feed = new Feed("trade", { capacity: 256 });
     const drain = await TestDrain.open(folder, [feed]);
-    await drain.symbols(["BTCUSDT"]);
+    drain.symbols(["BTCUSDT"]);
     const ids: (string | null)[] = [null];
     for (let bytes = 1; bytes <= 48; bytes++) {
       ids.push("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOP".slice(0, bytes));
@@ -96,7 +97,7 @@ describe("values", () => {
   test("a segment of one row, and a row with no value but its times", async () => {
     const feed = new Feed("mark_price", { capacity: 2 });
     const drain = await TestDrain.open(folder, [feed]);
-    await drain.symbols(["BTCUSDT"]);
+    drain.symbols(["BTCUSDT"]);
     feed.push(0, NOON);
     expect(await drain.stop()).toBe(0);
     await withSql(async (sql) => {
@@ -109,7 +110,7 @@ describe("values", () => {
     const feed = new Feed("trade", { capacity: 64 });
     const drain = await TestDrain.open(folder, [feed], { seal: { rows: 900 } });
     const names = ["BTCUSDT", "ETHUSDT", "币安人生USDT"];
-    await drain.symbols(names);
+    drain.symbols(names);
     const pushed: LakeRow[] = [];
     for (let local = NOON; pushed.length < 5000; local += random.below(3)) {
       const symbol = random.below(names.length);
@@ -146,7 +147,7 @@ describe("order", () => {
   test("many events of one frame with one time stay in order", async () => {
     const feed = new Feed("mark_price", { capacity: 16_384 });
     const drain = await TestDrain.open(folder, [feed]);
-    await drain.symbols(["B", "A", "C"]);
+    drain.symbols(["B", "A", "C"]);
     for (let i = 0; i < 9000; i++) feed.push(i % 3, NOON + Math.floor(i / 4500), { mark_price: i });
     expect(await drain.stop()).toBe(0);
     await withSql(async (sql) => {
@@ -162,10 +163,10 @@ describe("order", () => {
     const drain = await TestDrain.open(folder, [feed]);
     const names = ["龙USDT", "ZUSDT", "币安人生USDT", "😀USDT", "aUSDT", "1000PEPEUSDT", "ÉUSDT", "｡USDT"];
     const late = ["0USDT", "币安USDT", "BTCUSDT"];
-    await drain.symbols(names);
+    drain.symbols(names);
     for (const number of names.keys()) feed.push(number, NOON);
     await drain.drainAll();
-    await drain.symbols(late, names.length);
+    drain.symbols(late, names.length);
     for (const i of late.keys()) feed.push(names.length + i, NOON + 1);
     feed.push(0, NOON + 2);
     expect(await drain.stop()).toBe(0);
@@ -187,7 +188,7 @@ describe("segments", () => {
   test("a batch over midnight (UTC) is split: two files in two days, nothing lost", async () => {
     const feed = new Feed("trade");
     const drain = await TestDrain.open(folder, [feed]);
-    await drain.symbols(["BTCUSDT", "ETHUSDT"]);
+    drain.symbols(["BTCUSDT", "ETHUSDT"]);
     const times = [-2_000_000, -1, -1, 0, 0, 1, 5_000_000, 86_400_000_000 - 1, 86_400_000_000];
     for (const [i, offset] of times.entries()) feed.push(i % 2, MIDNIGHT + offset, { id: String(i) });
     await drain.drainAll();
@@ -209,7 +210,7 @@ describe("segments", () => {
   test("the rows of a day gone by are sealed without waiting for their interval", async () => {
     const feed = new Feed("bbo");
     const drain = await TestDrain.open(folder, [feed]);
-    await drain.symbols(["BTCUSDT"]);
+    drain.symbols(["BTCUSDT"]);
     feed.push(0, MIDNIGHT - 3 * 86_400_000_000 - 1);
     await drain.drainAll();
     await waitFor("the file of the day before", () => drain.finished.length === 1);
@@ -226,7 +227,7 @@ describe("segments", () => {
     ]) {
       const feed = new Feed("bbo", { capacity: 16_384 });
       const drain = await TestDrain.open(folder, [feed], { seal });
-      await drain.symbols(["BTCUSDT"]);
+      drain.symbols(["BTCUSDT"]);
       for (let i = 0; i < 10_000; i++) feed.push(0, NOON + i);
       await drain.drainAll();
       await waitFor(`a file sealed by ${JSON.stringify(seal)}`, async () => {
@@ -246,50 +247,26 @@ describe("segments", () => {
     }
   });
 
-  test("more rows than may be open: the largest segment makes room, and what does not fit waits in the ring", async () => {
-    const feeds = [new Feed("bbo", { ring: 0, capacity: 8192 }), new Feed("mark_price", { ring: 1 })];
-    const drain = await TestDrain.open(folder, feeds, { maxOpenRows: 3000 });
-    await drain.symbols(["BTCUSDT"]);
-    for (let i = 0; i < 8000; i++) feeds[0]?.push(0, NOON + i);
-    for (let i = 0; i < 100; i++) feeds[1]?.push(0, NOON + i);
-    for (const feed of feeds) feed.publish();
-    await waitFor("empty rings", async () => {
-      await drain.drain.step();
-      expect(drain.drain.openRows).toBeLessThanOrEqual(3000);
-      return feeds.every(({ reading }) => reading.used === 0);
-    });
-    expect(drain.finished.some(({ reason }) => reason === "bound")).toBe(true);
-    expect(await drain.stop()).toBe(0);
-    await withSql(async (sql) => {
-      const rows = (await readFiles(sql, drain)).flat();
-      expect(rows.length).toBe(8100);
-    });
-  });
-
-  test("open rows stay within half of the memory limit while nothing can be written, and all come through", async () => {
-    const memoryLimit = 64 * 2 ** 20;
-    const rowBytes = recordBytes({ numbers: 14, texts: 1 });
-    const feed = new Feed("trade", { capacity: 262_144 });
-    const drain = await TestDrain.open(folder, [feed], { memoryLimit, retryMax: 100 });
-    await drain.symbols(["BTCUSDT"]);
+  test("rows stand in journals alone while nothing can be written, one segment aside, and all come through", async () => {
+    const feed = new Feed("trade", { capacity: 131_072 });
+    const drain = await TestDrain.open(folder, [feed], { seal: { rows: 10_000 }, retryMax: 100 });
+    drain.symbols(["BTCUSDT"]);
     renameSync(drain.outbox, `${drain.outbox}-aside`);
     writeFileSync(drain.outbox, "in the way");
-    const rows = 260_000;
+    const rows = 100_000;
     for (let i = 0; i < rows; i++) feed.push(0, NOON + i, { id: String(i) });
     feed.publish();
-    await waitFor("a bound that holds", async () => (await drain.drain.step()) === 0);
-    const open = drain.drain.openRows;
-    expect(open * rowBytes).toBeGreaterThan(memoryLimit * 0.4);
-    // But for the batch that reached it.
-    expect(open * rowBytes).toBeLessThan(memoryLimit * 0.5 + 40_000 * rowBytes);
-    expect(feed.reading).toMatchObject({ accepted: rows, released: open, dropped: 0 });
+    await waitFor("empty rings, and a failure", async () => {
+      await drain.drain.step();
+      return feed.reading.used === 0 && drain.failures.length > 0;
+    });
+    const { accepted, released, parked, dropped } = feed.reading;
+    expect({ accepted, released, dropped }).toEqual({ accepted: rows, released: rows, dropped: 0 });
+    expect(parked).toBe(rows - 10_000);
     rmSync(drain.outbox);
     renameSync(`${drain.outbox}-aside`, drain.outbox);
-    await waitFor("empty rings", async () => {
-      await drain.drain.step();
-      return feed.reading.used === 0;
-    });
     expect(await drain.stop()).toBe(0);
+    expect(feed.reading).toMatchObject({ filed: rows, parked: 0 });
     expect(drain.finished.reduce((sum, file) => sum + file.rows, 0)).toBe(rows);
   });
 
@@ -299,8 +276,11 @@ describe("segments", () => {
       new Feed("trade", { ring: 1, capacity: 4096 }),
       new Feed("funding", { ring: 2, capacity: 4096 }),
     ];
-    const drain = await TestDrain.open(folder, feeds, { maxOpenRows: 500, seal: { rows: 500 } });
-    await drain.symbols(["BTCUSDT"]);
+    const drain = await TestDrain.open(folder, feeds, {
+      journal: { maxBytes: 200_000 },
+      seal: { rows: 500 },
+    });
+    drain.symbols(["BTCUSDT"]);
     for (let i = 0; i < 60_000; i++) feeds[0]?.push(0, NOON + i);
     for (let i = 0; i < 1000; i++) for (const feed of feeds.slice(1)) feed.push(0, NOON + i);
     for (const feed of feeds) feed.publish();
@@ -308,20 +288,30 @@ describe("segments", () => {
       await drain.drain.step();
       return feeds.slice(1).every(({ reading }) => reading.used === 0);
     });
-    expect(feeds[0]?.reading.used).toBeGreaterThan(50_000);
-    expect(await drain.stop()).toBe(0);
+    expect(feeds[0]?.reading.used).toBeGreaterThan(20_000);
+    expect(await drain.stop(30_000)).toBe(0);
   });
 
-  test("segments that wait for their file are bounded", async () => {
+  test("segments that wait for their file stand in journals up to a bound", async () => {
     const feed = new Feed("bbo", { capacity: 65_536 });
-    const drain = await TestDrain.open(folder, [feed], { maxSealed: 5, seal: { rows: 10 }, retryMax: 100 });
-    await drain.symbols(["BTCUSDT"]);
+    const drain = await TestDrain.open(folder, [feed], {
+      seal: { rows: 10 },
+      retryMax: 100,
+      journal: { maxBytes: 100_000 },
+    });
+    drain.symbols(["BTCUSDT"]);
     renameSync(drain.outbox, `${drain.outbox}-aside`);
     writeFileSync(drain.outbox, "in the way");
     for (let i = 0; i < 1000; i++) feed.push(0, NOON + i);
     feed.publish();
     await waitFor("a bound that holds", async () => (await drain.drain.step()) === 0);
-    expect(drain.drain.openSegments).toBe(5);
+    const { released } = feed.reading;
+    expect(released).toBeLessThan(1000);
+    expect(drain.drain.journalBytes).toBeGreaterThanOrEqual(100_000);
+    // A segment here is about 2 KB.
+    expect(drain.drain.journalBytes).toBeLessThan(105_000);
+    expect(drain.drain.openSegments).toBe(Math.ceil(released / 10));
+    expect(drain.journalFaults).toHaveLength(1);
     rmSync(drain.outbox);
     renameSync(`${drain.outbox}-aside`, drain.outbox);
     expect(await drain.stop()).toBe(0);
@@ -331,7 +321,7 @@ describe("segments", () => {
   test("row groups of 122,880 rows", async () => {
     const feed = new Feed("bbo", { capacity: 131_072 });
     const drain = await TestDrain.open(folder, [feed]);
-    await drain.symbols(["BTCUSDT", "ETHUSDT"]);
+    drain.symbols(["BTCUSDT", "ETHUSDT"]);
     for (let i = 0; i < 130_000; i++) feed.push(i % 2, NOON + i, { bid_price: i, update_id: i });
     expect(await drain.stop()).toBe(0);
     await withSql(async (sql) => {
@@ -356,7 +346,7 @@ describe("when a file cannot be written", () => {
   test("it is tried again, draining goes on, and in the end nothing is lost and nothing is twice", async () => {
     const feed = new Feed("trade");
     const drain = await TestDrain.open(folder, [feed], { seal: { rows: 100 }, retryMax: 600 });
-    await drain.symbols(["BTCUSDT"]);
+    drain.symbols(["BTCUSDT"]);
     const push = async (from: number, to: number) => {
       for (let i = from; i < to; i++) feed.push(0, NOON + i, { id: String(i) });
       await drain.drainAll();
@@ -370,7 +360,7 @@ describe("when a file cannot be written", () => {
     await push(300, 450);
     // Not filed, not forgotten.
     expect(feed.reading).toMatchObject({ accepted: 450, released: 450, filed: 100 });
-    expect(drain.drain.openRows).toBe(350);
+    expect(feed.reading.parked).toBe(250);
     expect(drain.finished.length).toBe(1);
     for (const { retryIn } of drain.failures) expect(retryIn).toBeLessThanOrEqual(600);
     rmSync(drain.outbox);
@@ -387,23 +377,56 @@ describe("when a file cannot be written", () => {
     expect(readdirSync(drain.outbox).filter((name) => name.endsWith(".tmp"))).toEqual([]);
   });
 
-  test("what cannot be written before the deadline is told as lost, to the row", async () => {
+  test("what cannot be written before the deadline stays in its journal", async () => {
     const feed = new Feed("bbo");
     const drain = await TestDrain.open(folder, [feed]);
-    await drain.symbols(["BTCUSDT"]);
+    drain.symbols(["BTCUSDT"]);
     rmSync(drain.outbox, { recursive: true });
     writeFileSync(drain.outbox, "in the way");
     for (let i = 0; i < 77; i++) feed.push(0, NOON + i);
-    expect(await drain.stop(700)).toBe(77);
+    expect(await drain.stop(700)).toBe(0);
     expect(drain.failures.length).toBeGreaterThan(0);
     expect(drain.finished).toEqual([]);
-    expect(feed.reading.filed).toBe(0);
+    expect(feed.reading).toMatchObject({ released: 77, filed: 0, parked: 77 });
+    expect(readdirSync(drain.journal)).toHaveLength(1);
+  });
+
+  test("what found no journal is told by ring and span, in time for a row about it that is still written", async () => {
+    const trade = new Feed("trade", { ring: 1 });
+    const bbo = new Feed("bbo");
+    const drain = await TestDrain.open(folder, [trade, bbo], { seal: { rows: 1000 } });
+    drain.symbols(["BTCUSDT"]);
+    await drain.drain.addRows("binance", "connections", [{ connection: 7 }], NOON);
+    for (let i = 0; i < 50; i++) trade.push(0, NOON + i);
+    await drain.drainAll();
+    // A folder that is no folder: no new journal can be begun.
+    renameSync(drain.journal, `${drain.journal}-aside`);
+    writeFileSync(drain.journal, "in the way");
+    for (let i = 0; i < 77; i++) bbo.push(0, NOON + 1000 + i);
+    for (const feed of drain.feeds) feed.publish();
+    const lost = await drain.drain.finish(performance.now() + 700);
+    expect(lost).toEqual([
+      { ring: 0, exchange: "binance", stream: "bbo", rows: 77, from: NOON + 1000, to: NOON + 1076 },
+    ]);
+    expect(drain.journalFaults[0]).toContain("journals cannot be written");
+    await drain.drain.addRows("binance", "gaps", [{ reason: "storage", missed: 77 }], NOON + 2000);
+    expect(await drain.drain.stop(performance.now() + 10_000)).toBe(77);
+    const written = drain.finished.map(({ stream, rows, lastLocal }) => [stream, rows, lastLocal]);
+    expect(written.sort()).toEqual([
+      ["connections", 1, NOON],
+      ["gaps", 1, NOON + 2000],
+      ["trade", 50, NOON + 49],
+    ]);
+    expect(readdirSync(drain.outbox).filter((name) => name.endsWith(".tmp"))).toEqual([]);
+    await withSql(async (sql) => {
+      for (const file of drain.files) await auditFile(sql, file);
+    });
   });
 
   test("a folder that comes back in the time of the stop loses nothing", async () => {
     const feed = new Feed("bbo");
     const drain = await TestDrain.open(folder, [feed]);
-    await drain.symbols(["BTCUSDT"]);
+    drain.symbols(["BTCUSDT"]);
     rmSync(drain.outbox, { recursive: true });
     writeFileSync(drain.outbox, "in the way");
     for (let i = 0; i < 77; i++) feed.push(0, NOON + i);
@@ -415,18 +438,20 @@ describe("when a file cannot be written", () => {
     expect(drain.finished.map(({ rows }) => rows)).toEqual([77]);
   });
 
-  test("a row whose symbol is not known is not dropped in silence: the file is refused", async () => {
+  test("a row whose symbol is not known is not dropped in silence: it is told, and its journal is kept", async () => {
     const feed = new Feed("bbo");
     const drain = await TestDrain.open(folder, [feed]);
-    await drain.symbols(["BTCUSDT"]);
+    drain.symbols(["BTCUSDT"]);
     feed.push(0, NOON);
     feed.push(1, NOON);
-    const stopped = drain.stop();
-    await waitFor("a failure", () => drain.failures.length > 0);
-    expect(drain.failures[0]?.error).toContain("holds 1 rows; the segment has 2");
-    await drain.symbols(["ETHUSDT"], 1);
-    expect(await stopped).toBe(0);
-    expect(drain.finished.map(({ rows }) => rows)).toEqual([2]);
+    expect(await drain.stop()).toBe(0);
+    expect(drain.finished).toEqual([]);
+    expect(drain.spoiled).toMatchObject([
+      { ring: 0, rows: 2, why: expect.stringContaining("the name of its symbol 1 is missing") },
+    ]);
+    expect(feed.reading).toMatchObject({ accepted: 2, filed: 2, parked: 0 });
+    expect(readdirSync(drain.journal)).toEqual([]);
+    expect(readdirSync(drain.outbox.replace("outbox-", "quarantine-"))).toHaveLength(1);
   });
 });
 
@@ -483,5 +508,54 @@ describe("datasets", () => {
       expect(of("instruments")[0]).toMatchObject({ ...instrument, listed: null });
     });
     expect(drain.finished.every(({ ring }) => ring === null)).toBe(true);
+  });
+});
+
+/** The journals of a drain. */
+function writersIn({ journal }: TestDrain, results: readonly { value?: unknown }[]): JournalWriter[] {
+  return results.flatMap(({ value }) =>
+    value instanceof JournalWriter && value.folder === journal ? [value] : [],
+  );
+}
+
+describe("power loss", () => {
+  test("a sealed journal is brought to disk at once, however long its file has to wait", async () => {
+    const created = spyOn(JournalWriter, "create");
+    try {
+      const feed = new Feed("trade");
+      const drain = await TestDrain.open(folder, [feed], { seal: { rows: 100 }, journal: { fsync: "off" } });
+      drain.drain.hold(true);
+      drain.symbols(["BTCUSDT"]);
+      for (let i = 0; i < 250; i++) feed.push(0, NOON + i, { price: i });
+      await drain.drainAll();
+      const journals = writersIn(drain, created.mock.results);
+      expect(journals.map(({ header }) => header.n)).toEqual([0, 1, 2]);
+      await waitFor("two synced", () =>
+        journals.slice(0, 2).every(({ dirty, inFolder }) => !dirty && inFolder),
+      );
+      // The open one is the interval's business, which is off.
+      expect(journals[2]?.dirty).toBe(true);
+      drain.drain.hold(false);
+      expect(await drain.stop()).toBe(0);
+      expect(drain.journalFaults).toEqual([]);
+    } finally {
+      created.mockRestore();
+    }
+  });
+
+  test('with "always" neither rows nor the name of their journal wait for a sync', async () => {
+    const created = spyOn(JournalWriter, "create");
+    try {
+      const feed = new Feed("trade");
+      const drain = await TestDrain.open(folder, [feed], { journal: { fsync: "always" } });
+      drain.symbols(["BTCUSDT"]);
+      feed.push(0, NOON, { price: 1 });
+      await drain.drainAll();
+      const [journal] = writersIn(drain, created.mock.results);
+      expect([journal?.dirty, journal?.inFolder]).toEqual([false, true]);
+      expect(await drain.stop()).toBe(0);
+    } finally {
+      created.mockRestore();
+    }
   });
 });

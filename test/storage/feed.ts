@@ -3,9 +3,25 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { LAYOUTS, SYMBOL } from "../../src/events/layout.ts";
 import { STREAM_NAMES, type Stream } from "../../src/events/streams.ts";
-import { createRing, type RingReading, readRing, viewsOf } from "../../src/ring/memory.ts";
+import {
+  createRing,
+  type RingHandle,
+  type RingReading,
+  type RingShape,
+  readRing,
+  viewsOf,
+} from "../../src/ring/memory.ts";
 import { RingProducer } from "../../src/ring/producer.ts";
-import { Drain, type DrainOptions, type FinishedFile, type RingSpec } from "../../src/storage/drain.ts";
+import {
+  Drain,
+  type DrainOptions,
+  type FinishedFile,
+  type JournalOptions,
+  type RingSpec,
+  type SpoiledRows,
+} from "../../src/storage/drain.ts";
+import type { Step } from "../../src/storage/filer.ts";
+import { RecoveredCounters } from "../../src/storage/recovered.ts";
 import type { SealBounds } from "../../src/storage/seal-policy.ts";
 import { type LakeFile, lakeFile } from "../helpers/audit.ts";
 import type { LakeValue } from "../helpers/lake.ts";
@@ -23,10 +39,14 @@ export class Feed {
 
   constructor(
     readonly stream: Stream,
-    { ring = 0, capacity = 4096 }: { ring?: number; capacity?: number } = {},
+    {
+      ring = 0,
+      capacity = 4096,
+      create = createRing,
+    }: { ring?: number; capacity?: number; create?: (shape: RingShape) => RingHandle } = {},
   ) {
     const { numbers, texts, seq } = LAYOUTS[stream];
-    const handle = createRing({ capacity, numbers: numbers.length, texts: texts.length });
+    const handle = create({ capacity, numbers: numbers.length, texts: texts.length });
     this.spec = { ring, exchange: "binance", stream, handle };
     this.#producer = new RingProducer(handle, seq);
   }
@@ -71,8 +91,14 @@ export class TestDrain {
   readonly finished: FinishedFile[] = [];
   readonly failures: { segment: string; error: string; retryIn: number }[] = [];
   recoveries = 0;
+  /** Why journals could not be written, as told; null = they can be again. */
+  readonly journalFaults: (string | null)[] = [];
+  /** Rows whose journal was damaged while they waited. */
+  readonly spoiled: SpoiledRows[] = [];
   private constructor(
     readonly outbox: string,
+    /** Folder of the journals. */
+    readonly journal: string,
     readonly drain: Drain,
     readonly feeds: readonly Feed[],
   ) {}
@@ -80,10 +106,21 @@ export class TestDrain {
   static async open(
     folder: string,
     feeds: readonly Feed[],
-    { seal = {}, ...options }: Partial<Omit<DrainOptions, "seal">> & { seal?: Partial<SealBounds> } = {},
+    {
+      seal = {},
+      journal = {},
+      step,
+      ...options
+    }: Partial<Omit<DrainOptions, "seal" | "journal">> & {
+      seal?: Partial<SealBounds>;
+      journal?: Partial<JournalOptions>;
+      step?: (step: Step) => void | Promise<void>;
+    } = {},
   ): Promise<TestDrain> {
-    const outbox = join(folder, `outbox-${crypto.randomUUID().slice(0, 8)}`);
-    mkdirSync(outbox);
+    const name = crypto.randomUUID().slice(0, 8);
+    const outbox = options.outbox ?? join(folder, `outbox-${name}`);
+    mkdirSync(outbox, { recursive: true });
+    const journalFolder = journal.folder ?? join(folder, `journal-${name}`);
     const bounds = { ...WIDE, ...seal };
     const box: { test?: TestDrain } = {};
     const drain = await Drain.open(
@@ -92,34 +129,46 @@ export class TestDrain {
         version: (await import("../../src/recorder/version.ts")).VERSION,
         rings: feeds.map(({ spec }) => spec),
         outbox,
+        quarantine: join(folder, `quarantine-${name}`),
+        journal: {
+          fsync: "interval",
+          fsyncInterval: 1000,
+          maxBytes: 2 ** 33,
+          ...journal,
+          folder: journalFolder,
+        },
+        layout: "flat",
+        recovered: [],
+        recoveredCounters: new RecoveredCounters().buffer,
         seal: Object.fromEntries(STREAM_NAMES.map((stream) => [stream, bounds])) as DrainOptions["seal"],
         datasetSeal: bounds,
         firstDatasetRing: feeds.length,
         minGap: 0,
-        maxOpenRows: 1_000_000,
-        maxSealed: 64,
         memoryLimit: 192 * 2 ** 20,
         threads: 2,
         retryMax: 1000,
         ...options,
       },
       {
-        fileFinished: (file) => box.test?.finished.push(file),
+        fileFinished: (file) => void box.test?.finished.push(file),
         copyFailed: ({ stream, key }, error, retryIn) =>
           box.test?.failures.push({ segment: `${stream}/${key.ring}/${key.n}`, error, retryIn }),
         copyRecovered: () => {
           if (box.test !== undefined) box.test.recoveries++;
         },
+        rowsSpoiled: (spoiled) => void box.test?.spoiled.push(spoiled),
+        journalFault: (why) => void box.test?.journalFaults.push(why),
+        ...(step === undefined ? {} : { step }),
       },
     );
-    box.test = new TestDrain(outbox, drain, feeds);
+    box.test = new TestDrain(outbox, journalFolder, drain, feeds);
     return box.test;
   }
 
   /** Makes symbols known, numbered from `first` in the order given. */
-  symbols(names: readonly string[], first = 0): Promise<void> {
+  symbols(names: readonly string[], first = 0): void {
     const specs = names.map((name, i) => ({ number: first + i, symbol: name, instrument: `${name}-X` }));
-    return this.drain.addSymbols("binance", specs);
+    this.drain.addSymbols("binance", specs);
   }
 
   /** Publishes what was pushed and drains until nothing is left in the rings. */
@@ -129,7 +178,7 @@ export class TestDrain {
   }
 
   /** Ends it; resolves to the rows that were lost. */
-  stop(timeout = 10_000): Promise<number> {
+  stop(timeout = 60_000): Promise<number> {
     for (const feed of this.feeds) feed.publish();
     return this.drain.stop(performance.now() + timeout);
   }

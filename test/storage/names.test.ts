@@ -3,10 +3,12 @@ import {
   dateOf,
   dayOf,
   dayStart,
+  hasFolder,
   keyOfOutboxName,
   lakeKey,
   newRun,
   outboxName,
+  parseKey,
 } from "../../src/storage/names.ts";
 import { pick, seeded } from "../lib/seed.ts";
 
@@ -62,6 +64,70 @@ describe("names", () => {
       seen.add(flat);
     }
     expect(seen.size).toBe(2000);
+  });
+
+  test("a symbol's folder is read back as the symbol, and holds nothing that a reader or a folder stumbles over", () => {
+    const random = seeded("symbols");
+    const odd = [
+      "A/B",
+      "A%2FB",
+      "100%",
+      "A=B",
+      "A~B",
+      "A B",
+      "A\tB",
+      "NULL",
+      "null",
+      "__HIVE_DEFAULT_PARTITION__",
+    ];
+    const parts = [
+      "BTC",
+      "币安人生",
+      "é",
+      "e\u0301",
+      "/",
+      "%",
+      "=",
+      "~",
+      "..",
+      " ",
+      "\u0007",
+      "\u2028",
+      "😀",
+      "'",
+      "*",
+      "+",
+    ];
+    const made = Array.from({ length: 500 }, () =>
+      Array.from({ length: 1 + random.below(4) }, () => pick(random, parts)).join(""),
+    );
+    const keys = new Map<string, string>();
+    for (const symbol of new Set([...odd, ...made])) {
+      if (!hasFolder(symbol)) continue;
+      const name = lakeKey({ exchange: "okx", stream: "bbo", firstLocal: MIDNIGHT, key, symbol });
+      const [, folder = ""] = /\/date=2026-11-20\/symbol=([^/]+)\/\d+_/.exec(name) ?? [];
+      expect(folder, symbol).toMatch(/^[\p{L}\p{M}\p{N}_.%-]+$/u);
+      expect(folder, symbol).not.toMatch(/^(null|__hive_default_partition__)$/i);
+      expect(parseKey(name)).toMatchObject({
+        symbol,
+        exchange: "okx",
+        stream: "bbo",
+        date: "2026-11-20",
+        ...key,
+      });
+      expect(keyOfOutboxName(outboxName(name))).toBe(name);
+      expect(Buffer.byteLength(`.${outboxName(name)}.1000.tmp`)).toBeLessThan(255);
+      expect(keys.get(name), symbol).toBeUndefined();
+      keys.set(name, symbol);
+    }
+    expect(keys.size).toBeGreaterThan(300);
+    for (const none of ["", "X".repeat(65), "币".repeat(22), "A\ud800"]) expect(hasFolder(none)).toBe(false);
+    expect(hasFolder("币安人生USDT")).toBe(true);
+    expect(
+      lakeKey({ exchange: "okx", stream: "bbo", firstLocal: MIDNIGHT, key, symbol: "币安人生USDT" }),
+    ).toContain("/symbol=币安人生USDT/");
+    const broken = lakeKey({ exchange: "okx", stream: "bbo", firstLocal: MIDNIGHT, key, symbol: "A/B" });
+    expect(parseKey(broken.replace("%2F", "%"))).toBeNull();
   });
 
   test("a run names instance, start and four random characters, and is never the same twice", () => {

@@ -2,8 +2,11 @@ import { LAYOUTS, slotsOf } from "../../events/layout.ts";
 import { SIDE_BUY, SIDE_SELL } from "../../events/streams.ts";
 import { FRAME, type FrameClass, type RowWriter } from "../decoding/decoder.ts";
 import { ABSENT, BAIL, FrameDecoder, type Scanned, UNSCANNED } from "../decoding/frame-decoder.ts";
+import { WORDS } from "../decoding/frame-memory.ts";
 import { type Fields, FrameError, isObject } from "../decoding/json.ts";
-import { literal, type Scanner } from "../decoding/scanner.ts";
+import { literal } from "../decoding/literal.ts";
+import type { Scanner } from "../decoding/scanner.ts";
+import { SymbolLiterals, UsualHeads } from "../decoding/usual-heads.ts";
 
 const BBO = slotsOf("bbo");
 const TRADE = slotsOf("trade");
@@ -66,15 +69,51 @@ const L = {
   status: literal(',"X":"'),
   lastFill: literal(',"l":"'),
   filled: literal(',"z":"'),
+  usualEnd: literal(',"st":1}}'),
+  makerEnd: literal(',"m":true,"st":1}}'),
+  takerEnd: literal(',"m":false,"st":1}}'),
 } as const;
 
 const LETTER = { a: 0x61, b: 0x62, f: 0x66, m: 0x6d } as const;
 
+/** Shapes whose usual form is known, in the order of their heads. */
+const USUAL = { bookTicker: 0, aggTrade: 1 } as const;
+
 /** Decodes frames of `/stream` (wrapped) and `/ws` (raw). */
 export class BinanceDecoder extends FrameDecoder {
+  readonly #heads = new UsualHeads({
+    kindAt: 27,
+    nameAt: 11,
+    shapes: [
+      new SymbolLiterals(this.symbols, (symbol) => headOf(symbol, "bookTicker", "u")),
+      new SymbolLiterals(this.symbols, (symbol) => headOf(symbol, "aggTrade", "E")),
+    ],
+  });
+  readonly #toBid = new SymbolLiterals(this.symbols, (symbol) => `,"s":"${symbol}","ps":"${symbol}","b":"`);
+  readonly #toPrice = new SymbolLiterals(this.symbols, (symbol) => `,"s":"${symbol}","p":"`);
+
   // ── The byte scanners: one per hot shape, nothing committed before the whole frame is accepted ──────
 
   protected override scan(scan: Scanner): Scanned {
+    const usual = this.#scanUsual(scan);
+    if (usual !== BAIL) return usual;
+    scan.restart();
+    return this.#scanAny(scan);
+  }
+
+  /** Takes frames of the hot shapes that are wholly as usual; BAIL = it is not, and nothing is committed. */
+  #scanUsual(scan: Scanner): Scanned {
+    switch (this.#heads.pass(scan)) {
+      case USUAL.bookTicker:
+        return this.#scanUsualBookTicker(scan, this.#heads.entry);
+      case USUAL.aggTrade:
+        return this.#scanUsualAggTrade(scan, this.#heads.entry);
+      default:
+        return BAIL;
+    }
+  }
+
+  #scanAny(scan: Scanner): Scanned {
     const wrapped = scan.optional(L.stream);
     if (wrapped) {
       scan.name();
@@ -98,7 +137,7 @@ export class BinanceDecoder extends FrameDecoder {
 
   /** Passes `"ps"`, which repeats the symbol on perpetuals. */
   #scanPair(scan: Scanner, entry: number): void {
-    if (scan.optional(L.pair) && scan.symbol(this.symbols) !== entry) scan.fail();
+    if (scan.optional(L.pair)) scan.sameSymbol(this.symbols, entry);
   }
 
   /** Passes `"st"`; 2 = COIN-M, which the JSON path sorts out. */
@@ -111,6 +150,26 @@ export class BinanceDecoder extends FrameDecoder {
     if (wrapped) scan.literal(L.close);
     if (wrapped) scan.nameBelongsTo(this.symbols, entry);
     return scan.complete;
+  }
+
+  /** The frame of {@link #scanBookTicker}. */
+  #scanUsualBookTicker(scan: Scanner, entry: number): Scanned {
+    const updateId = scan.integer();
+    scan.literal(this.#toBid.of(entry));
+    const bidPrice = scan.decimal();
+    scan.literal(L.bidAmount);
+    const bidAmount = scan.decimal();
+    scan.literal(L.ask);
+    const askPrice = scan.decimal();
+    scan.literal(L.askAmount);
+    const askAmount = scan.decimal();
+    scan.literal(L.tradeTime);
+    const matched = scan.time();
+    scan.literal(L.eventTime);
+    const sent = scan.time();
+    scan.literal(L.usualEnd);
+    if (!scan.complete) return BAIL;
+    return this.#commitBook(entry, matched, sent, bidPrice, bidAmount, askPrice, askAmount, updateId);
   }
 
   /**
@@ -137,6 +196,20 @@ export class BinanceDecoder extends FrameDecoder {
     const sent = scan.time();
     this.#scanType(scan);
     if (!this.#scanEnd(scan, wrapped, entry)) return BAIL;
+    if (wrapped) this.#heads.learn(USUAL.bookTicker, entry);
+    return this.#commitBook(entry, matched, sent, bidPrice, bidAmount, askPrice, askAmount, updateId);
+  }
+
+  #commitBook(
+    entry: number,
+    matched: number,
+    sent: number,
+    bidPrice: number,
+    bidAmount: number,
+    askPrice: number,
+    askAmount: number,
+    updateId: number,
+  ): Scanned {
     const writer = this.writers.bbo;
     if (writer === undefined) return FRAME.UNWANTED;
     const row = this.begin(writer, LAYOUTS.bbo, this.symbols.numberOf(entry), matched, sent);
@@ -147,6 +220,31 @@ export class BinanceDecoder extends FrameDecoder {
     row[BBO.update_id] = updateId;
     writer.commit();
     return FRAME.EVENTS;
+  }
+
+  /** The frame of {@link #scanAggTrade}. */
+  #scanUsualAggTrade(scan: Scanner, entry: number): Scanned {
+    const sent = scan.time();
+    scan.literal(L.aggId);
+    const id = scan.digits();
+    const idFrom = scan.from;
+    const idTo = scan.to;
+    scan.literal(this.#toPrice.of(entry));
+    const price = scan.decimal();
+    scan.literal(L.quantity);
+    const amount = scan.decimal();
+    scan.literal(L.normalQuantity);
+    this.#passDecimal(scan);
+    scan.literal(L.firstId);
+    const first = scan.integer();
+    scan.literal(L.lastId);
+    const last = scan.integer();
+    scan.literal(L.tradeTime);
+    const traded = scan.time();
+    const side = scan.optional(L.makerEnd) ? SIDE_SELL : SIDE_BUY;
+    if (side === SIDE_BUY) scan.literal(L.takerEnd);
+    if (!scan.complete) return BAIL;
+    return this.#commitTrade(entry, traded, sent, id, idFrom, idTo, side, price, amount, first, last);
   }
 
   /**
@@ -177,14 +275,31 @@ export class BinanceDecoder extends FrameDecoder {
     const side = scan.optional(L.yes) ? SIDE_SELL : SIDE_BUY;
     if (side === SIDE_BUY) scan.literal(L.no);
     this.#scanType(scan);
+    if (!this.#scanEnd(scan, wrapped, entry)) return BAIL;
+    if (wrapped) this.#heads.learn(USUAL.aggTrade, entry);
+    return this.#commitTrade(entry, traded, sent, id, idFrom, idTo, side, price, amount, first, last);
+  }
+
+  #commitTrade(
+    entry: number,
+    traded: number,
+    sent: number,
+    id: number,
+    idFrom: number,
+    idTo: number,
+    side: number,
+    price: number,
+    amount: number,
+    first: number,
+    last: number,
+  ): Scanned {
     const count = last - first + 1;
     if (!(count >= 1 && count <= COUNT_MAX)) return BAIL;
-    if (!this.#scanEnd(scan, wrapped, entry)) return BAIL;
     const writer = this.writers.trade;
     if (writer === undefined) return FRAME.UNWANTED;
     const symbol = this.symbols.numberOf(entry);
     const row = this.begin(writer, LAYOUTS.trade, symbol, traded, sent);
-    if (!writer.row.setText(TRADE.id, scan.bytes, idFrom, idTo)) return BAIL;
+    if (!writer.row.setTextFrom(TRADE.id, WORDS, idFrom, idTo)) return BAIL;
     row[TRADE.side] = side;
     row[TRADE.price] = price;
     row[TRADE.amount] = amount;
@@ -468,4 +583,9 @@ export class BinanceDecoder extends FrameDecoder {
     );
     return FRAME.EVENTS;
   }
+}
+
+/** How frames of a stream begin, up to the value of the second key. */
+function headOf(symbol: string, stream: string, key: string): string {
+  return `{"stream":"${symbol.toLowerCase()}@${stream}","data":{"e":"${stream}","${key}":`;
 }

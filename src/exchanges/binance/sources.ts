@@ -1,4 +1,4 @@
-import type { ColumnSources } from "../exchange.ts";
+import type { ColumnSources, Sources } from "../exchange.ts";
 
 const NOT_SENT = null;
 
@@ -22,12 +22,12 @@ export const binanceSources: ColumnSources = {
     columns: {
       timestamp: "T, ms",
       published_timestamp: "E, ms",
-      id: "a (t in @trade)",
+      id: "a (t in @trade, of which only X MARKET is recorded); NULL in old frames",
       side: "m: true = sell, for then the buyer is the maker",
       price: "p",
       amount: "q, base, fills against RPI orders included",
-      count: "l - f + 1",
-      first_id: "f",
+      count: "l - f + 1; NULL in @trade",
+      first_id: "f; NULL in @trade",
       sequence: NOT_SENT,
       is_block: NOT_SENT,
       is_rpi: NOT_SENT,
@@ -39,9 +39,9 @@ export const binanceSources: ColumnSources = {
       timestamp: NOT_SENT,
       published_timestamp: "E, ms",
       mark_price: "p",
-      index_price: "i",
-      settlement_price: "P; means something in the last hour before a settlement",
-      average_price: "ap; NULL in frames from before 2026",
+      index_price: "i; NULL in old frames",
+      settlement_price: "P; means something in the last hour before a settlement; NULL in old frames",
+      average_price: "ap; NULL in old frames",
     },
   },
   funding: {
@@ -69,5 +69,28 @@ export const binanceSources: ColumnSources = {
       filled_amount: "o.z, base",
       is_history: NOT_SENT,
     },
+  },
+};
+
+/** Where each column of the dataset `instruments` comes from: an entry of `symbols`. */
+export const binanceInstrumentSources: Sources = {
+  channel: "GET /fapi/v1/exchangeInfo, symbols[]",
+  columns: {
+    symbol: "symbol as it is",
+    instrument: "symbol",
+    base: "baseAsset",
+    quote: "quoteAsset",
+    settle: "marginAsset",
+    contract_type: "contractType: PERPETUAL, CURRENT_QUARTER, …",
+    contract_size: "ours: 1, for amounts are in base",
+    contract_multiplier: "ours: 1",
+    price_multiplier:
+      "ours, from the head of baseAsset, or else of symbol: 1000 of 1000PEPE, 10000 of 10000SATS, 1000000 of 1MBABYDOGE; else 1",
+    tick_size: "filters[] of filterType PRICE_FILTER: tickSize, quote; NULL without the filter",
+    lot_size: "filters[] of filterType LOT_SIZE: stepSize, base; NULL without the filter",
+    status: "status: TRADING, PENDING_TRADING, SETTLING, …; ours: absent",
+    listed: "onboardDate, ms; NULL where it is 0 or missing",
+    delisting: "deliveryDate, ms; NULL from 4133404800000 (December 2100) on, which stands for never",
+    raw: "the entry whole, as it came; NULL where the status is absent, and where it has an unpaired surrogate",
   },
 };

@@ -2,9 +2,12 @@ import { LAYOUTS, slotsOf } from "../../events/layout.ts";
 import { SIDE_BUY, SIDE_SELL } from "../../events/streams.ts";
 import { FRAME, type FrameClass, type RowWriter } from "../decoding/decoder.ts";
 import { ABSENT, BAIL, FrameDecoder, type Scanned, UNSCANNED } from "../decoding/frame-decoder.ts";
+import { BYTES, WORDS } from "../decoding/frame-memory.ts";
 import { type Fields, FrameError, isObject } from "../decoding/json.ts";
-import { literal, type Scanner } from "../decoding/scanner.ts";
-import { SymbolTable } from "../decoding/symbols.ts";
+import { KeyTable } from "../decoding/key-table.ts";
+import { literal } from "../decoding/literal.ts";
+import type { Scanner } from "../decoding/scanner.ts";
+import { SymbolLiterals, UsualHeads } from "../decoding/usual-heads.ts";
 import { kindOfTopic } from "./topics.ts";
 
 const BBO = slotsOf("bbo");
@@ -25,6 +28,7 @@ const L = {
   liquidations: literal("allLiquidation."),
   type: literal(',"type":"'),
   sent: literal(',"ts":'),
+  snapshotSent: literal(',"type":"snapshot","ts":'),
   list: literal(',"data":['),
   listEnd: literal("]}"),
   next: literal(","),
@@ -40,6 +44,7 @@ const L = {
   id: literal(',"i":"'),
   block: literal(',"BT":'),
   rpi: literal(',"RPI":'),
+  ordinary: literal(',"BT":false,"RPI":false,"seq":'),
   yes: literal("true"),
   no: literal("false"),
   sequence: literal(',"seq":'),
@@ -52,10 +57,18 @@ const L = {
   none: literal("]"),
   updateId: literal(',"u":'),
   matched: literal(',"cts":'),
-  tickerData: literal(',"data":{"'),
-  value: literal(':"'),
+  tickerData: literal(',"data":{'),
   quote: literal('"'),
-  nextKey: literal(',"'),
+  firstTrade: literal(',"data":[{"T":'),
+  nextTrade: literal('},{"T":'),
+  lastTrade: literal("}]}"),
+  bought: literal('Buy","v":"'),
+  sold: literal('Sell","v":"'),
+  usualAsks: literal(']],"a":[["'),
+  usualUpdateId: literal(']],"u":'),
+  usualMatched: literal('},"cts":'),
+  usualDelta: literal('delta","data":'),
+  usualSnapshot: literal('snapshot","data":'),
   crossSequence: literal(',"cs":'),
 } as const;
 
@@ -77,8 +90,7 @@ const [MARK_PRICE, INDEX_PRICE, RATE, NEXT_FUNDING, INTERVAL, OPEN, VALUE, SINGL
 const TICKER_SYMBOL = TICKER_FIELDS.length;
 
 /** All keys of a ticker that the scanner passes, all with text as value; entries are slots. */
-const TICKER_KEYS = new SymbolTable();
-for (const key of [
+const TICKER_KEYS = new KeyTable([
   ...TICKER_FIELDS,
   "symbol",
   "tickDirection",
@@ -105,21 +117,64 @@ for (const key of [
   "preOpenPrice",
   "preQty",
   "curPreListingPhase",
-]) {
-  TICKER_KEYS.add(key, TICKER_KEYS.instruments.length);
-}
+]);
 
 /** First letter of "snapshot"; the other type is "delta". */
 const LETTER_S = 0x73;
+
+const COMMA = 0x2c;
+
+/** Shapes whose usual form is known, in the order of their heads. */
+const USUAL = { trades: 0, book: 1, ticker: 2 } as const;
 
 /** Decodes frames of `/v5/public/linear`, and those of the other categories that mean the same. */
 export class BybitDecoder extends FrameDecoder {
   /** Values of the ticker in hand by slot; NaN = not in the frame. */
   readonly #ticker = new Float64Array(TICKER_FIELDS.length);
 
+  readonly #heads = new UsualHeads({
+    kindAt: 10,
+    nameAt: 20,
+    shapes: [
+      new SymbolLiterals(
+        this.symbols,
+        (symbol) => `{"topic":"publicTrade.${symbol}","type":"snapshot","ts":`,
+      ),
+      new SymbolLiterals(this.symbols, (symbol) => `{"topic":"orderbook.1.${symbol}","ts":`),
+      new SymbolLiterals(this.symbols, (symbol) => `{"topic":"tickers.${symbol}","type":"`),
+    ],
+  });
+  readonly #toSide = new SymbolLiterals(this.symbols, (symbol) => `,"s":"${symbol}","S":"`);
+  readonly #toTickerFields = new SymbolLiterals(this.symbols, (symbol) => `{"symbol":"${symbol}",`);
+  readonly #toBid = new SymbolLiterals(
+    this.symbols,
+    (symbol) => `,"type":"snapshot","data":{"s":"${symbol}","b":[["`,
+  );
+
   // ── The byte scanners: one per hot shape, nothing kept of a frame that is not accepted whole ─────────
 
   protected override scan(scan: Scanner): Scanned {
+    const usual = this.#scanUsual(scan);
+    if (usual !== BAIL) return usual;
+    scan.restart();
+    return this.#scanAny(scan);
+  }
+
+  /** Takes frames of the hot shapes that are wholly as usual; BAIL = it is not, and nothing is committed. */
+  #scanUsual(scan: Scanner): Scanned {
+    switch (this.#heads.pass(scan)) {
+      case USUAL.trades:
+        return this.#scanUsualTrades(scan, this.#heads.entry);
+      case USUAL.book:
+        return this.#scanUsualBook(scan, this.#heads.entry);
+      case USUAL.ticker:
+        return this.#scanUsualTicker(scan, this.#heads.entry);
+      default:
+        return BAIL;
+    }
+  }
+
+  #scanAny(scan: Scanner): Scanned {
     scan.literal(L.topic);
     switch (scan.peek()) {
       case LETTER.p:
@@ -137,6 +192,7 @@ export class BybitDecoder extends FrameDecoder {
 
   /** Passes `"type"`, which tells nothing here, and `"ts"`, in either order; answers the time. */
   #scanHead(scan: Scanner): number {
+    if (scan.optional(L.snapshotSent)) return scan.time();
     const typeFirst = scan.optional(L.type);
     if (typeFirst) scan.word();
     scan.literal(L.sent);
@@ -162,6 +218,73 @@ export class BybitDecoder extends FrameDecoder {
     return false;
   }
 
+  /** The frame of {@link #scanTrades}. */
+  #scanUsualTrades(scan: Scanner, entry: number): Scanned {
+    const sent = scan.time();
+    scan.literal(L.firstTrade);
+    for (let rows = 0; ; rows++) {
+      const traded = scan.time();
+      scan.literal(this.#toSide.of(entry));
+      const side = scan.optional(L.bought) ? SIDE_BUY : SIDE_SELL;
+      if (side === SIDE_SELL) scan.literal(L.sold);
+      const amount = scan.decimal();
+      scan.literal(L.price);
+      const price = scan.decimal();
+      scan.literal(L.direction);
+      scan.word();
+      scan.literal(L.id);
+      scan.uuid();
+      const { from, to } = scan;
+      scan.literal(L.ordinary);
+      const sequence = scan.integer();
+      const more = scan.optional(L.nextTrade);
+      if (!more) scan.literal(L.lastTrade);
+      if (scan.failed || !(more || scan.complete)) return this.#bail(rows);
+      // Rows before a fault have to be taken back: only then is the place needed.
+      if (more && rows === 0) this.mark();
+      if (!this.#commitTrade(entry, traded, sent, from, to, side, price, amount, sequence, 0, 0)) {
+        return this.#bail(rows);
+      }
+      if (!more) return this.writers.trade === undefined ? FRAME.UNWANTED : FRAME.EVENTS;
+    }
+  }
+
+  /** Leaves a frame of which `rows` rows were committed. */
+  #bail(rows: number): Scanned {
+    if (rows > 0) this.rewind();
+    return BAIL;
+  }
+
+  /** false = the id is none, or too long for a row. */
+  #commitTrade(
+    entry: number,
+    traded: number,
+    sent: number,
+    idFrom: number,
+    idTo: number,
+    side: number,
+    price: number,
+    amount: number,
+    sequence: number,
+    block: number,
+    rpi: number,
+  ): boolean {
+    // An empty id is none at all.
+    if (idFrom === idTo) return false;
+    const writer = this.writers.trade;
+    if (writer === undefined) return true;
+    const row = this.begin(writer, LAYOUTS.trade, this.symbols.numberOf(entry), traded, sent);
+    if (!writer.row.setTextFrom(TRADE.id, WORDS, idFrom, idTo)) return false;
+    row[TRADE.side] = side;
+    row[TRADE.price] = price;
+    row[TRADE.amount] = amount;
+    row[TRADE.sequence] = sequence;
+    row[TRADE.is_block] = block;
+    row[TRADE.is_rpi] = rpi;
+    writer.commit();
+    return true;
+  }
+
   /**
    * `{"topic":"publicTrade.BTCUSDT","type":"snapshot","ts":1791457528912,"data":[{"T":1791457528911,
    * "s":"BTCUSDT","S":"Buy","v":"0.011","p":"82642.90","L":"PlusTick",
@@ -174,14 +297,12 @@ export class BybitDecoder extends FrameDecoder {
     const sent = this.#scanHead(scan);
     scan.literal(L.list);
     if (scan.failed) return BAIL;
-    const writer = this.writers.trade;
-    const symbol = this.symbols.numberOf(entry);
     this.mark();
     do {
       scan.literal(L.time);
       const traded = scan.time();
       scan.literal(L.symbol);
-      if (scan.symbol(this.symbols) !== entry) scan.fail();
+      scan.sameSymbol(this.symbols, entry);
       scan.literal(L.side);
       const side = this.#scanBuy(scan) ? SIDE_BUY : SIDE_SELL;
       scan.literal(L.amount);
@@ -192,29 +313,27 @@ export class BybitDecoder extends FrameDecoder {
       scan.literal(L.id);
       scan.word();
       const { from, to } = scan;
-      scan.literal(L.block);
-      const block = this.#scanFlag(scan);
-      const rpi = scan.optional(L.rpi) ? this.#scanFlag(scan) : ABSENT;
-      const sequence = scan.optional(L.sequence) ? scan.integer() : ABSENT;
-      scan.literal(L.close);
-      // An empty id is none at all.
-      if (from === to) scan.fail();
-      if (scan.failed) break;
-      if (writer === undefined) continue;
-      const row = this.begin(writer, LAYOUTS.trade, symbol, traded, sent);
-      if (!writer.row.setText(TRADE.id, scan.bytes, from, to)) {
-        scan.fail();
-        break;
+      let block = 0;
+      let rpi = 0;
+      let sequence: number = ABSENT;
+      // Nearly all of them, in one go.
+      if (scan.optional(L.ordinary)) {
+        sequence = scan.integer();
+      } else {
+        scan.literal(L.block);
+        block = this.#scanFlag(scan);
+        rpi = scan.optional(L.rpi) ? this.#scanFlag(scan) : ABSENT;
+        if (scan.optional(L.sequence)) sequence = scan.integer();
       }
-      row[TRADE.side] = side;
-      row[TRADE.price] = price;
-      row[TRADE.amount] = amount;
-      row[TRADE.sequence] = sequence;
-      row[TRADE.is_block] = block;
-      row[TRADE.is_rpi] = rpi;
-      writer.commit();
+      scan.literal(L.close);
+      if (scan.failed) break;
+      if (!this.#commitTrade(entry, traded, sent, from, to, side, price, amount, sequence, block, rpi)) {
+        scan.fail();
+      }
     } while (scan.optional(L.next));
-    return this.#scanListEnd(scan, writer);
+    const scanned = this.#scanListEnd(scan, this.writers.trade);
+    if (scanned !== BAIL) this.#heads.learn(USUAL.trades, entry);
+    return scanned;
   }
 
   /** Ends a frame of many rows: all of them, or none. */
@@ -223,6 +342,38 @@ export class BybitDecoder extends FrameDecoder {
     if (scan.complete) return writer === undefined ? FRAME.UNWANTED : FRAME.EVENTS;
     this.rewind();
     return BAIL;
+  }
+
+  /** The frame of {@link #scanBook}, with both sides. */
+  #scanUsualBook(scan: Scanner, entry: number): Scanned {
+    const sent = scan.time();
+    scan.literal(this.#toBid.of(entry));
+    const bidPrice = scan.decimal();
+    scan.literal(L.levelAmount);
+    const bidAmount = scan.decimal();
+    scan.literal(L.usualAsks);
+    const askPrice = scan.decimal();
+    scan.literal(L.levelAmount);
+    const askAmount = scan.decimal();
+    scan.literal(L.usualUpdateId);
+    const updateId = scan.integer();
+    scan.literal(L.sequence);
+    const sequence = scan.integer();
+    scan.literal(L.usualMatched);
+    const matched = scan.time();
+    scan.literal(L.close);
+    if (!scan.complete) return BAIL;
+    return this.#commitBook(
+      entry,
+      matched,
+      sent,
+      bidPrice,
+      bidAmount,
+      askPrice,
+      askAmount,
+      updateId,
+      sequence,
+    );
   }
 
   /**
@@ -234,7 +385,7 @@ export class BybitDecoder extends FrameDecoder {
     const entry = scan.symbol(this.symbols);
     const sent = this.#scanHead(scan);
     scan.literal(L.bookData);
-    if (scan.symbol(this.symbols) !== entry) scan.fail();
+    scan.sameSymbol(this.symbols, entry);
     scan.literal(L.bids);
     let bidPrice = ABSENT;
     let bidAmount = ABSENT;
@@ -262,6 +413,31 @@ export class BybitDecoder extends FrameDecoder {
     const matched = scan.optional(L.matched) ? scan.time() : ABSENT;
     scan.literal(L.close);
     if (!scan.complete) return BAIL;
+    this.#heads.learn(USUAL.book, entry);
+    return this.#commitBook(
+      entry,
+      matched,
+      sent,
+      bidPrice,
+      bidAmount,
+      askPrice,
+      askAmount,
+      updateId,
+      sequence,
+    );
+  }
+
+  #commitBook(
+    entry: number,
+    matched: number,
+    sent: number,
+    bidPrice: number,
+    bidAmount: number,
+    askPrice: number,
+    askAmount: number,
+    updateId: number,
+    sequence: number,
+  ): Scanned {
     const writer = this.writers.bbo;
     if (writer === undefined) return FRAME.UNWANTED;
     const row = this.begin(writer, LAYOUTS.bbo, this.symbols.numberOf(entry), matched, sent);
@@ -275,6 +451,14 @@ export class BybitDecoder extends FrameDecoder {
     return FRAME.EVENTS;
   }
 
+  /** The frame of {@link #scanTicker}, with the symbol first. */
+  #scanUsualTicker(scan: Scanner, entry: number): Scanned {
+    const isDelta = scan.optional(L.usualDelta);
+    if (!isDelta) scan.literal(L.usualSnapshot);
+    scan.literal(this.#toTickerFields.of(entry));
+    return this.#scanTickerFields(scan, entry, !isDelta, 1 << TICKER_SYMBOL);
+  }
+
   /**
    * `{"topic":"tickers.BTCUSDT","type":"delta","data":{"symbol":"BTCUSDT","markPrice":"86716.30",
    * "indexPrice":"86756.70","openInterestValue":"5250990127.10","singleOpenInterestValue":"2625495106.91"},
@@ -285,14 +469,21 @@ export class BybitDecoder extends FrameDecoder {
     const entry = scan.symbol(this.symbols);
     scan.literal(L.type);
     scan.word();
-    const isSnapshot = scan.bytes[scan.from] === LETTER_S;
+    const isSnapshot = BYTES[scan.from] === LETTER_S;
     scan.literal(L.tickerData);
+    const scanned = this.#scanTickerFields(scan, entry, isSnapshot, 0);
+    if (scanned !== BAIL) this.#heads.learn(USUAL.ticker, entry);
+    return scanned;
+  }
+
+  /** The frame from its first key on, or from a later one: `passed` has a bit for each key that was. */
+  #scanTickerFields(scan: Scanner, entry: number, isSnapshot: boolean, passed: number): Scanned {
     const ticker = this.#ticker;
-    ticker.fill(ABSENT);
-    let seen = 0;
+    for (let slot = 0; slot < ticker.length; slot++) ticker[slot] = ABSENT;
+    let seen = passed;
+    let key = -1;
     do {
-      const key = scan.symbol(TICKER_KEYS);
-      scan.literal(L.value);
+      key = scan.key(TICKER_KEYS, key);
       if (scan.failed) return BAIL;
       if (key > TICKER_SYMBOL) {
         scan.word();
@@ -302,11 +493,11 @@ export class BybitDecoder extends FrameDecoder {
       if ((seen & bit) !== 0) return BAIL;
       seen |= bit;
       if (key === TICKER_SYMBOL) {
-        if (scan.symbol(this.symbols) !== entry) return BAIL;
+        scan.sameSymbol(this.symbols, entry);
       } else if (!scan.optional(L.quote)) {
         ticker[key] = key === NEXT_FUNDING ? this.#scanTimeText(scan) : scan.decimal();
       }
-    } while (scan.optional(L.nextKey));
+    } while (scan.optionalByte(COMMA));
     scan.literal(L.close);
     if (scan.optional(L.crossSequence)) scan.integer();
     scan.literal(L.sent);
@@ -377,7 +568,7 @@ export class BybitDecoder extends FrameDecoder {
       scan.literal(L.time);
       const liquidated = scan.time();
       scan.literal(L.symbol);
-      if (scan.symbol(this.symbols) !== entry) scan.fail();
+      scan.sameSymbol(this.symbols, entry);
       scan.literal(L.side);
       const side = this.#scanBuy(scan) ? SIDE_SELL : SIDE_BUY;
       scan.literal(L.amount);

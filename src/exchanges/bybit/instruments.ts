@@ -1,23 +1,25 @@
 import { z } from "zod";
-import { readEntries, type Skipped } from "../decoding/entries.ts";
+import {
+  type EntryShape,
+  type RawEntry,
+  rawEntries,
+  readEntries,
+  type Skipped,
+} from "../decoding/entries.ts";
+import { decimalText, timeText } from "../decoding/listed-fields.ts";
 import { priceMultiplierOf } from "../decoding/multiplier.ts";
 import type { Instrument } from "../exchange.ts";
+import { type RestAnswer, RestError, type RestGet } from "../rest.ts";
 
 /** The most pages that are asked for: 50,000 instruments, far more than there are. */
 const PAGES_MAX = 50;
 const PATH = "/v5/market/instruments-info?category=linear&limit=1000";
 
-/** A decimal as text, where it is one. */
-const decimal = z.string().transform((text) => {
-  const value = Number(text);
-  return text !== "" && Number.isFinite(value) ? value : null;
-});
+/** `retCode` of a request that came too soon: "Too many visits!" */
+const RATE_LIMITED = 10_006;
 
-/** A time in ms as text (a number would be taken too), in µs; "0" and "" = none. */
-const time = z.union([z.string(), z.number()]).transform((value) => {
-  const ms = Number(value);
-  return Number.isSafeInteger(ms) && ms > 0 ? ms * 1000 : null;
-});
+/** How long Bybit is left alone then, ms: the span over which it counts the requests of an address. */
+const RATE_WINDOW = 5000;
 
 /** What every REST answer has. */
 const envelope = z.looseObject({ retCode: z.number(), retMsg: z.string().default("") });
@@ -35,11 +37,17 @@ const instrumentEntry = z.looseObject({
   baseCoin: z.string().nullish(),
   quoteCoin: z.string().nullish(),
   settleCoin: z.string().nullish(),
-  launchTime: time.nullish(),
-  deliveryTime: time.nullish(),
-  priceFilter: z.looseObject({ tickSize: decimal.nullish() }).nullish(),
-  lotSizeFilter: z.looseObject({ qtyStep: decimal.nullish() }).nullish(),
+  launchTime: timeText.nullish(),
+  deliveryTime: timeText.nullish(),
+  priceFilter: z.looseObject({ tickSize: decimalText.nullish() }).nullish(),
+  lotSizeFilter: z.looseObject({ qtyStep: decimalText.nullish() }).nullish(),
 });
+
+/** What an instrument is, and what decides whether it is recorded. */
+const shape: EntryShape<z.infer<typeof instrumentEntry>> = {
+  schema: instrumentEntry,
+  keys: ["symbol", "contractType", "status", "settleCoin"],
+};
 
 const MONTHS = ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"];
 const DATED = new RegExp(`^(.+)-(\\d{1,2})(${MONTHS.join("|")})(\\d{2})$`);
@@ -52,6 +60,11 @@ export function normalizeSymbol(instrument: string): string {
   const [, pair, day = "", month = "", year = ""] = DATED.exec(instrument) ?? [];
   if (pair === undefined) return instrument;
   return `${pair}_${year}${String(MONTHS.indexOf(month) + 1).padStart(2, "0")}${day.padStart(2, "0")}`;
+}
+
+/** The perpetual of a unified symbol: the same text; null for dated contracts and options. */
+export function perpetualOf(symbol: string): string | null {
+  return /_\d{6}$|-/.test(symbol) ? null : symbol;
 }
 
 /** A multiplier behind the coin, as only Bybit has it: SHIB1000USDT. */
@@ -71,16 +84,18 @@ export function priceMultiplier(instrument: string, quote: string): number {
  * @throws Error with Bybit's own words, or naming what is wrong with the answer
  */
 export async function fetchBybitInstruments(
-  get: (path: string) => Promise<unknown>,
+  get: RestGet,
   skipped: Skipped = () => undefined,
 ): Promise<Instrument[]> {
-  const instruments: Instrument[] = [];
+  const entries: RawEntry[] = [];
   const cursors = new Set<string>();
   let path = PATH;
   for (let page = 1; page <= PAGES_MAX; page++) {
-    const { list, cursor } = pageOf(path, await get(path), skipped);
-    instruments.push(...list);
-    if (cursor === "") return instruments;
+    const { list, cursor } = pageOf(path, await get(path));
+    entries.push(...list);
+    if (cursor === "") {
+      return readEntries(PATH, shape, entries, skipped).map(({ entry, raw }) => instrumentOf(entry, raw));
+    }
     if (cursors.has(cursor)) throw new Error(`${PATH}: page ${page} names the cursor of an earlier page`);
     cursors.add(cursor);
     path = `${PATH}&cursor=${escapedOnce(cursor)}`;
@@ -93,32 +108,35 @@ function escapedOnce(cursor: string): string {
   return /^(?:[\w.~-]|%[0-9A-Fa-f]{2})*$/.test(cursor) ? cursor : encodeURIComponent(cursor);
 }
 
-function pageOf(path: string, answer: unknown, skipped: Skipped): { list: Instrument[]; cursor: string } {
-  const head = envelope.safeParse(answer);
+function pageOf(path: string, answer: RestAnswer): { list: RawEntry[]; cursor: string } {
+  const head = envelope.safeParse(answer.body);
   if (head.success && head.data.retCode !== 0) {
-    throw new Error(`${path}: ${head.data.retMsg || "no message"} (retCode ${head.data.retCode})`);
+    const { retCode, retMsg } = head.data;
+    const words = `${path}: ${retMsg || "no message"} (retCode ${retCode})`;
+    throw retCode === RATE_LIMITED ? new RestError(words, RATE_WINDOW) : new Error(words);
   }
-  const page = envelope.extend(instrumentsInfo.shape).safeParse(answer);
+  const page = envelope.extend(instrumentsInfo.shape).safeParse(answer.body);
   if (!page.success) throw new Error(`${path} has an unexpected shape: ${z.prettifyError(page.error)}`);
   const { list, nextPageCursor } = page.data.result;
-  const entries = readEntries(path, instrumentEntry, list, skipped);
-  return { list: entries.map(({ entry, raw }) => instrumentOf(entry, raw)), cursor: nextPageCursor ?? "" };
+  return { list: rawEntries(answer, ["result", "list"], list), cursor: nextPageCursor ?? "" };
 }
 
 type Entry = z.infer<typeof instrumentEntry>;
 
-function instrumentOf(entry: Entry, raw: unknown): Instrument {
+function instrumentOf(entry: Entry, raw: string | null): Instrument {
   const { symbol, contractType, status, settleCoin } = entry;
   return {
     instrument: symbol,
     symbol: normalizeSymbol(symbol),
+    // Index prices come with the ticker, under the symbol.
+    index: null,
     base: entry.baseCoin ?? null,
     quote: entry.quoteCoin ?? null,
     settle: settleCoin ?? null,
     contractType: contractType ?? null,
     contractSize: 1,
     contractMultiplier: 1,
-    priceMultiplier: priceMultiplier(symbol, entry.quoteCoin ?? ""),
+    priceMultiplier: priceMultiplier(symbol, entry.quoteCoin ?? settleCoin ?? ""),
     tickSize: entry.priceFilter?.tickSize ?? null,
     lotSize: entry.lotSizeFilter?.qtyStep ?? null,
     status,

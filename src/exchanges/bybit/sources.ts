@@ -1,6 +1,7 @@
-import type { ColumnSources } from "../exchange.ts";
+import type { ColumnSources, Sources } from "../exchange.ts";
 
 const NOT_SENT = null;
+const LEVEL = " (of two, the one that stays); NULL where the side is empty (old deltas: unchanged)";
 const TICKER = "tickers.<symbol>: one channel for mark_price, funding and open_interest";
 
 /** Where each column comes from in the frames of Bybit v5 linear; null = the frames do not have it. */
@@ -10,13 +11,12 @@ export const bybitSources: ColumnSources = {
     columns: {
       timestamp: "cts, ms; NULL in old recordings",
       published_timestamp: "ts, ms",
-      bid_price:
-        "data.b: price of the level (of two, the one that stays); NULL where the side is empty (old deltas: unchanged)",
-      bid_amount: "data.b[0][1], base; 0 in an old delta = the level went",
-      ask_price: "data.a[0][0]; NULL where the side is empty (old deltas: unchanged)",
-      ask_amount: "data.a[0][1], base; 0 in an old delta = the level went",
+      bid_price: `data.b: price of the level${LEVEL}`,
+      bid_amount: "data.b: amount of that level, base; 0 in an old delta = the level went; NULL as the price",
+      ask_price: `data.a: price of the level${LEVEL}`,
+      ask_amount: "data.a: amount of that level, base; 0 in an old delta = the level went; NULL as the price",
       update_id: "data.u",
-      sequence: "data.seq",
+      sequence: "data.seq; grows by uneven steps, over all symbols",
     },
   },
   trade: {
@@ -30,9 +30,9 @@ export const bybitSources: ColumnSources = {
       amount: "v, base",
       count: NOT_SENT,
       first_id: NOT_SENT,
-      sequence: "seq, the same for all fills of an order; NULL in recordings from before 2025",
+      sequence: "seq, the same for all fills of an order; NULL in old recordings",
       is_block: "BT",
-      is_rpi: "RPI; NULL in recordings from before 2025",
+      is_rpi: "RPI; NULL in old recordings",
     },
   },
   mark_price: {
@@ -42,7 +42,7 @@ export const bybitSources: ColumnSources = {
       published_timestamp: "ts, ms",
       mark_price: "markPrice; NULL = unchanged",
       index_price: "indexPrice; NULL = unchanged",
-      settlement_price: NOT_SENT,
+      settlement_price: "NULL: perpetuals have none; predictedDeliveryPrice of dated futures is not recorded",
       average_price: NOT_SENT,
     },
   },
@@ -65,8 +65,9 @@ export const bybitSources: ColumnSources = {
       published_timestamp: "ts, ms",
       open_interest: "openInterest, base (inverse: USD), both sides summed; NULL = unchanged",
       open_interest_base: NOT_SENT,
-      open_interest_value: "openInterestValue, both sides summed; NULL = unchanged",
-      open_interest_single: "singleOpenInterest, one side, base; since June 2026; NULL = unchanged",
+      open_interest_value: "openInterestValue, quote (inverse: base), both sides summed; NULL = unchanged",
+      open_interest_single:
+        "singleOpenInterest, base (inverse: USD), one side; since June 2026; NULL = unchanged",
     },
   },
   liquidation: {
@@ -81,5 +82,29 @@ export const bybitSources: ColumnSources = {
       filled_amount: NOT_SENT,
       is_history: NOT_SENT,
     },
+  },
+};
+
+/** Where each column of the dataset `instruments` comes from: an entry of `result.list`. */
+export const bybitInstrumentSources: Sources = {
+  channel:
+    "GET /v5/market/instruments-info?category=linear, result.list[], page after page: what trades, and nothing else",
+  columns: {
+    symbol: "symbol as it is; of dated contracts with the day in figures: BTCUSDT-27DEC24 = BTCUSDT_241227",
+    instrument: "symbol",
+    base: "baseCoin",
+    quote: "quoteCoin",
+    settle: "settleCoin",
+    contract_type: "contractType: LinearPerpetual, LinearFutures",
+    contract_size: "ours: 1, for amounts are in base",
+    contract_multiplier: "ours: 1",
+    price_multiplier:
+      "ours, from symbol: 1000 of 1000PEPEUSDT and SHIB1000USDT, 10000 of 10000SATSUSDT, 1000000 of 1MBABYDOGEUSDT; else 1",
+    tick_size: "priceFilter.tickSize, quote; NULL where it is missing",
+    lot_size: "lotSizeFilter.qtyStep, base; NULL where it is missing",
+    status: "status: Trading; ours: absent, which is also what becomes of one that no longer trades",
+    listed: 'launchTime, ms as text; NULL where it is "0" or missing',
+    delisting: 'deliveryTime, ms as text; NULL where it is "0": perpetuals without a date',
+    raw: "the entry whole, as it came; NULL where the status is absent, and where it has an unpaired surrogate",
   },
 };

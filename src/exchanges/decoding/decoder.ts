@@ -57,6 +57,8 @@ export interface SnapshotCounters {
 export interface Decoder {
   readonly counters: DecodeCounters;
   readonly snapshots: SnapshotCounters;
+  /** Whether the current or last frame was a snapshot of a channel that goes on with changes. */
+  readonly snapshot: boolean;
   /** Why the last frame was UNDECODABLE. */
   readonly reason: string;
   /**

@@ -45,6 +45,8 @@ export abstract class FrameDecoder implements Decoder {
   readonly counters: DecodeCounters;
   readonly snapshots: SnapshotCounters = { frames: 0, realigned: 0 };
   reason = "";
+  /** Whether the frame in hand is a snapshot of a channel that goes on with changes. */
+  snapshot = false;
   protected readonly symbols: SymbolTable;
   protected readonly writers: Writers;
   protected readonly read = new FieldReader();
@@ -69,6 +71,7 @@ export abstract class FrameDecoder implements Decoder {
   decode(frame: Uint8Array, local: number, connection: number): FrameClass {
     this.#local = local;
     this.#connection = connection;
+    this.snapshot = false;
     if (!this.#scanners) return this.#parse(frame, false);
     this.#scan.start(frame);
     const scanned = this.scan(this.#scan);
@@ -128,6 +131,7 @@ export abstract class FrameDecoder implements Decoder {
 
   /** Takes note of a snapshot of a symbol, from which the changes after it go on. */
   protected snapshotOf(symbol: number): void {
+    this.snapshot = true;
     this.snapshots.frames++;
     const before = this.#snapshotOn.get(symbol);
     if (before !== undefined && before !== this.#connection) this.snapshots.realigned++;

@@ -5,18 +5,35 @@
  * met for the first time gets the next number.
  */
 
+import { BEYOND_MAX } from "./frame-memory.ts";
+import { Literal, stands } from "./literal.ts";
+
 const utf8 = new TextEncoder();
 
-/** Start value of the running hash (FNV-1a). */
+/** Start value of the running hash of an instrument's words. */
 export const HASH_START: number = 0x811c9dc5 | 0;
-/** Multiplier of the running hash. */
-export const HASH_PRIME = 0x01000193;
+const HASH_PRIME = 0x01000193;
 
-function hashOf(bytes: Uint8Array): number {
+/** The hash with one more word; the last one has less than four bytes, perhaps none, and zeros. */
+export function hashed(hash: number, word: number): number {
+  return Math.imul(hash ^ word, HASH_PRIME);
+}
+
+function hashOf(name: Uint8Array): number {
+  const padded = new DataView(new ArrayBuffer(name.length + 4));
+  name.forEach((byte, at) => {
+    padded.setUint8(at, byte);
+  });
   let hash = HASH_START;
-  for (const byte of bytes) hash = Math.imul(hash ^ byte, HASH_PRIME);
+  for (let at = 0; at <= name.length; at += 4) hash = hashed(hash, padded.getInt32(at, true));
   return hash;
 }
+
+/** What a name must not have to be found in a frame: there it would be written with an escape. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: those are meant
+const ESCAPED = /["\\\u0000-\u001f]/;
+/** Longest name that is found in a frame, bytes: literals may hold it twice. */
+const NAME_BYTES_MAX = BEYOND_MAX / 4;
 
 /** The instruments a decoder knows. */
 export class SymbolTable {
@@ -24,6 +41,8 @@ export class SymbolTable {
   readonly #numbers = new Map<string, number>();
   #slots = new Int32Array(64).fill(-1);
   readonly #names: Uint8Array[] = [];
+  /** Names with the closing quote of a frame; null = not to be found in one. */
+  readonly #quotedNames: (Literal | null)[] = [];
   readonly #lowerNames: Uint8Array[] = [];
   readonly #texts: string[] = [];
   readonly #idOfNumber: number[] = [];
@@ -43,7 +62,10 @@ export class SymbolTable {
     if (this.#numbers.has(instrument)) return;
     const entry = this.#names.length;
     this.#numbers.set(instrument, number);
-    this.#names.push(utf8.encode(instrument));
+    const name = utf8.encode(instrument);
+    const plain = name.length <= NAME_BYTES_MAX && !ESCAPED.test(instrument);
+    this.#names.push(name);
+    this.#quotedNames.push(plain ? new Literal(`${instrument}"`) : null);
     this.#lowerNames.push(utf8.encode(instrument.toLowerCase()));
     this.#texts.push(instrument);
     this.#idOfNumber.push(number);
@@ -58,22 +80,19 @@ export class SymbolTable {
 
   #insert(entry: number): void {
     const mask = this.#slots.length - 1;
-    let slot = hashOf(this.#names[entry]) & mask;
+    let slot = slotOf(hashOf(this.#names[entry]), mask);
     while (this.#slots[slot] !== -1) slot = (slot + 1) & mask;
     this.#slots[slot] = entry;
   }
 
-  /** Entry of the instrument whose bytes are `bytes[from..to)`, `hash` being their FNV-1a; -1 = unknown. */
-  entryOf(bytes: Uint8Array, from: number, to: number, hash: number): number {
+  /** Entry of the instrument that stands in the frame at `at`, `hash` being that of its words; -1 = unknown. */
+  entryAt(at: number, hash: number): number {
     const mask = this.#slots.length - 1;
-    for (let slot = hash & mask; ; slot = (slot + 1) & mask) {
+    for (let slot = slotOf(hash, mask); ; slot = (slot + 1) & mask) {
       const entry = this.#slots[slot];
       if (entry === -1) return -1;
-      const name = this.#names[entry];
-      if (name.length !== to - from) continue;
-      let i = 0;
-      while (i < name.length && name[i] === bytes[from + i]) i++;
-      if (i === name.length) return entry;
+      const name = this.#quotedNames[entry];
+      if (name !== null && stands(name, at)) return entry;
     }
   }
 
@@ -85,6 +104,13 @@ export class SymbolTable {
   /** The instrument of a number; null = none has it. */
   instrumentOf(number: number): string | null {
     return this.#texts[this.#idOfNumber.indexOf(number)] ?? null;
+  }
+
+  /** An entry's instrument and the quote behind it. @throws Error where that stands in no frame */
+  quotedNameOf(entry: number): Literal {
+    const name = this.#quotedNames[entry];
+    if (name === null) throw new Error("an instrument that is not found in frames");
+    return name;
   }
 
   /** Bytes of an entry's instrument in lower case, as stream names carry it. */
@@ -101,4 +127,9 @@ export class SymbolTable {
     this.add(instrument, next);
     return next;
   }
+}
+
+function slotOf(hash: number, mask: number): number {
+  // What the lower bits of the words were has gone upwards.
+  return (hash ^ (hash >>> 16)) & mask;
 }

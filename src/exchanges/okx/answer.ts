@@ -54,7 +54,7 @@ export function answerOf(frame: Uint8Array): Answer {
       const error = upgrade
         ? `OKX upgrades its service and closes this connection in about 60 s: ${words}`
         : words;
-      return { ...NOTHING, error };
+      return { ...NOTHING, error, leaving: upgrade };
     }
     case "channel-conn-count-error":
       return {

@@ -37,6 +37,11 @@ export function argOf(channel: string): Readonly<Record<string, string>> {
   return { channel: name, [BY_TYPE.has(name) ? "instType" : "instId"]: channel.slice(colon + 1) };
 }
 
+/** Whether a channel is of a whole kind of instruments. */
+export function ofAll(channel: string): boolean {
+  return BY_TYPE.has(channel.slice(0, channel.indexOf(":")));
+}
+
 /** The other way round: the text that names the channel of an arg; null when it has none. */
 export function channelOf(arg: Fields): string | null {
   if (typeof arg.channel !== "string") return null;

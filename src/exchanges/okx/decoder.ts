@@ -2,12 +2,14 @@ import { LAYOUTS, slotsOf } from "../../events/layout.ts";
 import { SIDE_BUY, SIDE_SELL } from "../../events/streams.ts";
 import { FRAME, type FrameClass, type RowWriter } from "../decoding/decoder.ts";
 import { ABSENT, BAIL, FrameDecoder, type Scanned, UNSCANNED } from "../decoding/frame-decoder.ts";
+import { WORDS } from "../decoding/frame-memory.ts";
 import { type Fields, FrameError, isObject } from "../decoding/json.ts";
 import type { Scanner } from "../decoding/scanner.ts";
+import { SymbolLiterals, UsualHeads } from "../decoding/usual-heads.ts";
 import { EVENTS, isPong } from "./answer.ts";
 import { isNotRecorded } from "./channels.ts";
-import { bestOf, closingSide, each, listOf, requireAny, sideOf } from "./fields.ts";
-import { FirstFrames } from "./history.ts";
+import { bestOf, closingSide, each, holdsDetails, listOf, requireAny, sideOf } from "./fields.ts";
+import { FirstPushes } from "./history.ts";
 import { L } from "./literals.ts";
 
 const BBO = slotsOf("bbo");
@@ -17,18 +19,38 @@ const FUNDING = slotsOf("funding");
 const INTEREST = slotsOf("open_interest");
 const LIQUIDATION = slotsOf("liquidation");
 
+/** Channel whose first push after subscribing is history. */
+const LIQUIDATIONS = "liquidation-orders";
+
+/** What an arg of a channel by type is of; "" = it does not say. */
+const typeOf = ({ instType }: Fields): string => (typeof instType === "string" ? instType : "");
+
 /** Largest INTEGER of the schema. */
 const COUNT_MAX = 2 ** 31 - 1;
 
-/** A liquidation older than this in the first frame of a connection is history, µs. */
-const HISTORY_AGE = 5_000_000;
+/** Shapes whose usual form is known, in the order of their heads. */
+const USUAL = { bbo: 0, trades: 1, markPrice: 2 } as const;
 
 /** Decodes frames of `/ws/v5/public`, and `trades-all` of `/ws/v5/business`. */
 export class OkxDecoder extends FrameDecoder {
-  readonly #firstLiquidations = new FirstFrames();
+  readonly #liquidationPushes = new FirstPushes();
   /** Of each trade of this frame: number of the symbol, first and last id. Followed once all are accepted. */
   readonly #traded: number[] = [];
-  #local = 0;
+  readonly #heads = new UsualHeads({
+    kindAt: 19,
+    nameAt: 37,
+    shapes: [
+      new SymbolLiterals(this.symbols, (symbol) => `${headOf("bbo-tbt", symbol)}"asks":[["`),
+      new SymbolLiterals(
+        this.symbols,
+        (symbol) => `${headOf("trades", symbol)}"instId":"${symbol}","tradeId":"`,
+      ),
+      new SymbolLiterals(
+        this.symbols,
+        (symbol) => `${headOf("mark-price", symbol)}"instId":"${symbol}","instType":"SWAP","markPx":"`,
+      ),
+    ],
+  });
   #connection = 0;
   /** What {@link #scanSide} passed. */
   #price: number = ABSENT;
@@ -36,7 +58,6 @@ export class OkxDecoder extends FrameDecoder {
 
   override decode(frame: Uint8Array, local: number, connection: number): FrameClass {
     if (isPong(frame)) return FRAME.CONTROL;
-    this.#local = local;
     this.#connection = connection;
     return super.decode(frame, local, connection);
   }
@@ -44,6 +65,27 @@ export class OkxDecoder extends FrameDecoder {
   // ── The byte scanners: one per hot shape, nothing committed before the whole frame is accepted ──────
 
   protected override scan(scan: Scanner): Scanned {
+    const usual = this.#scanUsual(scan);
+    if (usual !== BAIL) return usual;
+    scan.restart();
+    return this.#scanAny(scan);
+  }
+
+  /** Takes frames of the hot shapes that are wholly as usual; BAIL = it is not, and nothing is committed. */
+  #scanUsual(scan: Scanner): Scanned {
+    switch (this.#heads.pass(scan)) {
+      case USUAL.bbo:
+        return this.#scanUsualBbo(scan, this.#heads.entry);
+      case USUAL.trades:
+        return this.#scanUsualTrade(scan, this.#heads.entry);
+      case USUAL.markPrice:
+        return this.#scanUsualMarkPrice(scan, this.#heads.entry);
+      default:
+        return BAIL;
+    }
+  }
+
+  #scanAny(scan: Scanner): Scanned {
     scan.literal(L.head);
     if (scan.optional(L.bbo)) return this.#scanBbo(scan);
     if (scan.optional(L.trades)) return this.#scanTrades(scan);
@@ -63,7 +105,7 @@ export class OkxDecoder extends FrameDecoder {
 
   /** The instrument that an entry of `data` names again. */
   #scanSame(scan: Scanner, entry: number): void {
-    if (scan.symbol(this.symbols) !== entry) scan.fail();
+    scan.sameSymbol(this.symbols, entry);
   }
 
   /** One side with one level or none: `["111.06","55154","0","2"]]` or `]`. */
@@ -84,6 +126,28 @@ export class OkxDecoder extends FrameDecoder {
     scan.literal(L.levelEnd);
   }
 
+  /** The frame of {@link #scanBbo}, with both sides. */
+  #scanUsualBbo(scan: Scanner, entry: number): Scanned {
+    const askPrice = scan.decimal();
+    scan.literal(L.more);
+    const askAmount = scan.decimal();
+    scan.literal(L.usualMore);
+    scan.word();
+    scan.literal(L.usualBids);
+    const bidPrice = scan.decimal();
+    scan.literal(L.more);
+    const bidAmount = scan.decimal();
+    scan.literal(L.usualMore);
+    scan.word();
+    scan.literal(L.usualBookTime);
+    const time = scan.time();
+    scan.literal(L.usualSequence);
+    const sequence = scan.integer();
+    scan.literal(L.end);
+    if (!scan.complete) return BAIL;
+    return this.#commitBook(entry, time, bidPrice, bidAmount, askPrice, askAmount, sequence);
+  }
+
   /**
    * `{"arg":{"channel":"bbo-tbt","instId":"BCH-USDT-SWAP"},"data":[{"asks":[["111.06","55154","0","2"]],
    * "bids":[["111.05","57745","0","2"]],"ts":"1670324386802","seqId":363996337}]}`
@@ -101,16 +165,85 @@ export class OkxDecoder extends FrameDecoder {
     const sequence = scan.optional(L.sequence) ? scan.integer() : ABSENT;
     scan.literal(L.end);
     if (!scan.complete) return BAIL;
+    this.#heads.learn(USUAL.bbo, entry);
+    return this.#commitBook(entry, time, this.#price, this.#amount, askPrice, askAmount, sequence);
+  }
+
+  #commitBook(
+    entry: number,
+    time: number,
+    bidPrice: number,
+    bidAmount: number,
+    askPrice: number,
+    askAmount: number,
+    sequence: number,
+  ): Scanned {
     const writer = this.writers.bbo;
     if (writer === undefined) return FRAME.UNWANTED;
     const row = this.begin(writer, LAYOUTS.bbo, this.symbols.numberOf(entry), time, ABSENT);
-    row[BBO.bid_price] = this.#price;
-    row[BBO.bid_amount] = this.#amount;
+    row[BBO.bid_price] = bidPrice;
+    row[BBO.bid_amount] = bidAmount;
     row[BBO.ask_price] = askPrice;
     row[BBO.ask_amount] = askAmount;
     row[BBO.sequence] = sequence;
     writer.commit();
     return FRAME.EVENTS;
+  }
+
+  /** The frame of {@link #scanTrades}, with one trade that was no price improvement. */
+  #scanUsualTrade(scan: Scanner, entry: number): Scanned {
+    const id = scan.digits();
+    const idFrom = scan.from;
+    const idTo = scan.to;
+    scan.literal(L.price);
+    const price = scan.decimal();
+    scan.literal(L.amount);
+    const amount = scan.decimal();
+    const side = scan.optional(L.bought) ? SIDE_BUY : SIDE_SELL;
+    if (side === SIDE_SELL) scan.literal(L.sold);
+    const time = scan.time();
+    scan.literal(L.usualCount);
+    const count = scan.integer();
+    scan.literal(L.usualSource);
+    const sequence = scan.integer();
+    scan.literal(L.end);
+    if (!scan.complete || count > COUNT_MAX) return BAIL;
+    if (this.writers.trade === undefined) return FRAME.UNWANTED;
+    this.#traded.length = 0;
+    if (!this.#commitTrade(entry, time, id, idFrom, idTo, side, price, amount, count, sequence, 0))
+      return BAIL;
+    this.#followTrades();
+    return FRAME.EVENTS;
+  }
+
+  /** false = the id is too long for a row. */
+  #commitTrade(
+    entry: number,
+    time: number,
+    id: number,
+    idFrom: number,
+    idTo: number,
+    side: number,
+    price: number,
+    amount: number,
+    count: number,
+    sequence: number,
+    improved: number,
+  ): boolean {
+    const writer = this.writers.trade;
+    if (writer === undefined) return true;
+    const symbol = this.symbols.numberOf(entry);
+    const row = this.begin(writer, LAYOUTS.trade, symbol, time, ABSENT);
+    if (!writer.row.setTextFrom(TRADE.id, WORDS, idFrom, idTo)) return false;
+    row[TRADE.side] = side;
+    row[TRADE.price] = price;
+    row[TRADE.amount] = amount;
+    row[TRADE.count] = count;
+    row[TRADE.sequence] = sequence;
+    row[TRADE.is_rpi] = improved;
+    writer.commit();
+    this.#note(symbol, id, count);
+    return true;
   }
 
   /**
@@ -121,7 +254,6 @@ export class OkxDecoder extends FrameDecoder {
   #scanTrades(scan: Scanner): Scanned {
     const entry = scan.symbol(this.symbols);
     scan.literal(L.row);
-    const writer = this.writers.trade;
     this.#traded.length = 0;
     for (let rows = 0; ; rows++) {
       this.#scanSame(scan, entry);
@@ -144,25 +276,16 @@ export class OkxDecoder extends FrameDecoder {
       const more = scan.optional(L.nextRow);
       if (!more) scan.literal(L.end);
       if (scan.failed || !(more || scan.complete)) return this.#bail(rows);
-      if (writer !== undefined) {
-        // Rows before a fault have to be taken back: only then is the place needed.
-        if (more && rows === 0) this.mark();
-        const symbol = this.symbols.numberOf(entry);
-        const row = this.begin(writer, LAYOUTS.trade, symbol, time, ABSENT);
-        if (!writer.row.setText(TRADE.id, scan.bytes, idFrom, idTo)) return this.#bail(rows);
-        row[TRADE.side] = side;
-        row[TRADE.price] = price;
-        row[TRADE.amount] = amount;
-        row[TRADE.count] = count;
-        row[TRADE.sequence] = sequence;
-        row[TRADE.is_rpi] = improved;
-        writer.commit();
-        this.#note(symbol, id, count);
+      // Rows before a fault have to be taken back: only then is the place needed.
+      if (more && rows === 0) this.mark();
+      if (!this.#commitTrade(entry, time, id, idFrom, idTo, side, price, amount, count, sequence, improved)) {
+        return this.#bail(rows);
       }
       if (!more) break;
     }
+    this.#heads.learn(USUAL.trades, entry);
     this.#followTrades();
-    return writer === undefined ? FRAME.UNWANTED : FRAME.EVENTS;
+    return this.writers.trade === undefined ? FRAME.UNWANTED : FRAME.EVENTS;
   }
 
   #scanCount(scan: Scanner): number {
@@ -182,8 +305,18 @@ export class OkxDecoder extends FrameDecoder {
 
   /** Leaves a frame of which `rows` rows were committed to the JSON path. */
   #bail(rows: number): Scanned {
-    if (rows > 0) this.rewind();
+    if (rows > 0 && this.writers.trade !== undefined) this.rewind();
     return BAIL;
+  }
+
+  /** The frame of {@link #scanMarkPrice}, of a swap. */
+  #scanUsualMarkPrice(scan: Scanner, entry: number): Scanned {
+    const price = scan.decimal();
+    scan.literal(L.time);
+    const time = scan.time();
+    scan.literal(L.usualEnd);
+    if (!scan.complete) return BAIL;
+    return this.#commitPrice(this.symbols.numberOf(entry), time, price, ABSENT);
   }
 
   /**
@@ -202,6 +335,7 @@ export class OkxDecoder extends FrameDecoder {
     const time = this.#scanTime(scan);
     scan.literal(L.end);
     if (!scan.complete) return BAIL;
+    this.#heads.learn(USUAL.markPrice, entry);
     return this.#commitPrice(this.symbols.numberOf(entry), time, price, ABSENT);
   }
 
@@ -296,7 +430,12 @@ export class OkxDecoder extends FrameDecoder {
     if (!isObject(frame)) throw new FrameError("not an object");
     const { event, arg } = frame;
     if (event !== undefined) {
-      if (typeof event === "string" && EVENTS.has(event)) return FRAME.CONTROL;
+      if (typeof event === "string" && EVENTS.has(event)) {
+        if (event === "subscribe" && isObject(arg) && arg.channel === LIQUIDATIONS) {
+          this.#liquidationPushes.begins(this.#connection, typeOf(arg));
+        }
+        return FRAME.CONTROL;
+      }
       throw new FrameError(`unknown event ${JSON.stringify(event)}`);
     }
     if (!isObject(arg)) throw new FrameError("neither event nor arg");
@@ -317,9 +456,11 @@ export class OkxDecoder extends FrameDecoder {
         return each(listOf(frame, "data"), (row) => this.#parseFunding(row, arg));
       case "open-interest":
         return each(listOf(frame, "data"), (row) => this.#parseInterest(row, arg));
-      case "liquidation-orders": {
-        const first = this.#firstLiquidations.isFirst(this.#connection);
-        return each(listOf(frame, "data"), (row) =>
+      case LIQUIDATIONS: {
+        const data = listOf(frame, "data");
+        // One without details says nothing, so that the history is still to come.
+        const first = holdsDetails(data) && this.#liquidationPushes.isFirst(this.#connection, typeOf(arg));
+        return each(data, (row) =>
           each(listOf(row, "details"), (order) => this.#parseLiquidation(row, order, first)),
         );
       }
@@ -457,7 +598,7 @@ export class OkxDecoder extends FrameDecoder {
    * `{"arg":{"channel":"liquidation-orders","instType":"SWAP"},"data":[{"details":[{"bkLoss":"0",
    * "bkPx":"82655.7","ccy":"","posSide":"long","side":"sell","sz":"8.55","ts":"1791565600771"}],
    * "instFamily":"BTC-USDT","instId":"BTC-USDT-SWAP","instType":"SWAP","uly":"BTC-USDT"}]}`.
-   * The first frame after subscribing is history: `first` tells that it is one of that.
+   * The first frame with details after subscribing is history, whatever its times: `first` tells that it is one of that.
    */
   #parseLiquidation(fields: Fields, order: Fields, first: boolean): FrameClass {
     const { read } = this;
@@ -465,20 +606,18 @@ export class OkxDecoder extends FrameDecoder {
     const writer = this.writers.liquidation;
     if (symbol < 0 || writer === undefined) return FRAME.UNWANTED;
     requireAny(order, "bkPx", "sz");
-    const time = read.time(order, "ts");
-    const row = this.begin(writer, LAYOUTS.liquidation, symbol, time, ABSENT);
+    const row = this.begin(writer, LAYOUTS.liquidation, symbol, read.time(order, "ts"), ABSENT);
     const side = sideOf(order);
     row[LIQUIDATION.side] = Number.isNaN(side) ? closingSide(order) : side;
     row[LIQUIDATION.price] = read.decimal(order, "bkPx");
     row[LIQUIDATION.amount] = read.decimal(order, "sz");
-    row[LIQUIDATION.is_history] = first ? this.#isHistory(time) : 0;
+    row[LIQUIDATION.is_history] = Number(first);
     writer.commit();
     return FRAME.EVENTS;
   }
+}
 
-  /** Whether a liquidation of a first frame is history; NULL when its time is absent. */
-  #isHistory(time: number): number {
-    if (this.#local === 0) return 1;
-    return Number.isNaN(time) ? ABSENT : Number(time < this.#local - HISTORY_AGE);
-  }
+/** How frames of a channel begin, up to the first entry of their data. */
+function headOf(channel: string, instrument: string): string {
+  return `{"arg":{"channel":"${channel}","instId":"${instrument}"},"data":[{`;
 }

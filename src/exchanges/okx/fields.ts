@@ -39,6 +39,11 @@ export function listOf(fields: Fields, key: string): readonly unknown[] {
   return list;
 }
 
+/** Whether any entry of a liquidation frame's `data` has details. */
+export function holdsDetails(data: readonly unknown[]): boolean {
+  return data.some((row) => isObject(row) && Array.isArray(row.details) && row.details.length > 0);
+}
+
 /** Reads all entries in order; together they are what the best of them is, and nothing where there are none. */
 export function each(list: readonly unknown[], read: (entry: Fields) => FrameClass): FrameClass {
   let kind: FrameClass = FRAME.IGNORED;

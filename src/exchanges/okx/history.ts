@@ -1,18 +1,32 @@
-/** Connections that are remembered; a forgotten one may have a second "first" frame. */
-const CONNECTIONS_MAX = 1024;
+/** Subscriptions that are remembered; the first push after a forgotten one counts as history again. */
+const SUBSCRIPTIONS_MAX = 1024;
 
-/** Tells the first frame of each connection from later ones; the connections heard of last are remembered. */
-export class FirstFrames {
-  /** In the order in which they were heard of. */
-  readonly #connections = new Set<number>();
+/**
+ * Tells the first push of each subscription, which is history, from later ones, by the order of the frames alone: a
+ * clock would say something else at every replay. Subscriptions heard of last are remembered.
+ */
+export class FirstPushes {
+  /** Those that have pushed, in the order in which they were heard of. */
+  readonly #pushed = new Set<string>();
 
-  /** Whether this is the first call for a connection. */
-  isFirst(connection: number): boolean {
-    const first = !this.#connections.delete(connection);
-    this.#connections.add(connection);
-    if (this.#connections.size > CONNECTIONS_MAX) {
-      for (const oldest of this.#connections) {
-        this.#connections.delete(oldest);
+  /**
+   * A subscription begins, as its ack says: on a connection whose number was not used before this changes nothing;
+   * asked for again, or where frames of several runs come one after the other, it begins anew.
+   *
+   * @param of what is subscribed on that connection: the arg's instType
+   */
+  begins(connection: number, of: string): void {
+    this.#pushed.delete(`${connection} ${of}`);
+  }
+
+  /** Whether a push is the first of its subscription. Call it for pushes that hold something. */
+  isFirst(connection: number, of: string): boolean {
+    const key = `${connection} ${of}`;
+    const first = !this.#pushed.delete(key);
+    this.#pushed.add(key);
+    if (this.#pushed.size > SUBSCRIPTIONS_MAX) {
+      for (const oldest of this.#pushed) {
+        this.#pushed.delete(oldest);
         break;
       }
     }

@@ -1,4 +1,4 @@
-import { literal } from "../decoding/scanner.ts";
+import { literal } from "../decoding/literal.ts";
 
 /** What stands between the values of the frames that have a scanner, in the order in which OKX writes it. */
 export const L = {
@@ -41,4 +41,13 @@ export const L = {
   contracts: literal(',"oi":"'),
   coins: literal(',"oiCcy":"'),
   value: literal(',"oiUsd":"'),
+  usualMore: literal(',"0","'),
+  usualBids: literal(']],"bids":[["'),
+  usualBookTime: literal(']],"ts":"'),
+  usualSequence: literal('","seqId":'),
+  bought: literal(',"side":"buy","ts":"'),
+  sold: literal(',"side":"sell","ts":"'),
+  usualCount: literal('","count":"'),
+  usualSource: literal('","source":"0","seqId":'),
+  usualEnd: literal('"}]}'),
 } as const;

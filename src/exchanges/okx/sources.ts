@@ -1,4 +1,4 @@
-import type { ColumnSources } from "../exchange.ts";
+import type { ColumnSources, Sources } from "../exchange.ts";
 
 const NOT_SENT = null;
 
@@ -26,16 +26,16 @@ export const okxSources: ColumnSources = {
       side: "side: of the taker",
       price: "px",
       amount: "sz, contracts",
-      count: "count; NULL in trades-all and in frames from before 2023",
+      count: "count; NULL in trades-all and in old frames",
       first_id: NOT_SENT,
       sequence: "seqId; NULL in old frames",
       is_block: NOT_SENT,
-      is_rpi: "source: 1 = true, 0 = false; NULL in old frames",
+      is_rpi: "source: 1 (ELP or RPI) = true, 0 = false; NULL in old frames",
     },
   },
   mark_price: {
     channel:
-      "mark-price, by instId, and index-tickers, by the id of the index: a row each, with only its own price",
+      "mark-price, by instId, and index-tickers, by the id of the index (uly of the instrument): a row each, with only its own price",
     columns: {
       timestamp: "ts, ms",
       published_timestamp: NOT_SENT,
@@ -52,9 +52,9 @@ export const okxSources: ColumnSources = {
       published_timestamp: NOT_SENT,
       funding_rate: "fundingRate; NULL in old frames",
       next_funding_timestamp: "fundingTime, ms: the settlement that comes; nextFundingTime is the one after",
-      funding_interval_hours: NOT_SENT,
+      funding_interval_hours: "NULL: not sent as such, and nextFundingTime - fundingTime is not recorded",
       predicted_funding_rate: 'nextFundingRate; NULL ("") under method current_period',
-      settled_funding_rate: "settFundingRate",
+      settled_funding_rate: "settFundingRate; NULL in old frames",
     },
   },
   open_interest: {
@@ -80,7 +80,31 @@ export const okxSources: ColumnSources = {
       average_price: NOT_SENT,
       filled_amount: NOT_SENT,
       is_history:
-        "ours: true in the first frame of a connection when its ts is more than 5 s before the receive time, or that is unknown; NULL there without ts",
+        "ours: true in the first push with details after a subscription, whatever its ts, as OKX begins with what was; false in later ones; of two copies in a planned replacement, as the first that came has it",
     },
+  },
+};
+
+/** Where each column of the dataset `instruments` comes from: an entry of `data`. */
+export const okxInstrumentSources: Sources = {
+  channel:
+    "GET /api/v5/public/instruments?instType=SWAP, data[]; a new listing may have no more than its id yet",
+  columns: {
+    symbol: "instId: base and quote joined, without -SWAP: BTC-USDT-SWAP = BTCUSDT",
+    instrument: "instId",
+    base: 'baseCcy, which is "" on swaps: then the first part of uly, or else of instId',
+    quote: 'quoteCcy, which is "" on swaps: then the second part of uly, or else of instId',
+    settle: 'settleCcy; NULL where it is ""',
+    contract_type: 'ctType: linear, inverse; NULL where it is ""',
+    contract_size: 'ctVal, base (inverse: USD), as ctValCcy says; NULL where it is ""',
+    contract_multiplier: 'ctMult; NULL where it is ""',
+    price_multiplier:
+      "ours, from the head of uly, or else of instId: 1000 of 1000PEPE, 10000 of 10000SATS, 1000000 of 1MBABYDOGE; else 1",
+    tick_size: 'tickSz, quote; NULL where it is ""',
+    lot_size: 'lotSz, contracts; NULL where it is ""',
+    status: 'state: live, preopen, suspend, …; "" where it is missing; ours: absent',
+    listed: 'listTime, ms as text; NULL where it is ""',
+    delisting: 'expTime, ms as text; NULL where it is "": swaps without a date',
+    raw: "the entry whole, as it came; NULL where the status is absent, and where it has an unpaired surrogate",
   },
 };

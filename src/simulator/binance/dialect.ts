@@ -28,6 +28,10 @@ export interface BinanceDialectOptions {
   /** Body of GET /sim/stats, the simulator's own path. */
   readonly stats: () => unknown;
   readonly streamsPerConnection?: number;
+  /** Epoch ms by the exchange's clock; absent = the machine's. */
+  readonly now?: () => number;
+  /** A stream that is refused by a fault: the exchange itself knows no bad stream; absent = none is. */
+  refuses?(connection: Connection, stream: string): boolean;
 }
 
 const REQUEST = z.object({
@@ -44,12 +48,14 @@ const PATH = /^\/(public|market)\/(stream|ws)(?:\/(.+))?$/;
 export class BinanceDialect implements Dialect {
   readonly #options: BinanceDialectOptions;
   readonly #limit: number;
+  readonly #now: () => number;
   #usedWeight = 0;
   #weightMinute = 0;
 
   constructor(options: BinanceDialectOptions) {
     this.#options = options;
     this.#limit = options.streamsPerConnection ?? STREAMS_PER_CONNECTION;
+    this.#now = options.now ?? Date.now;
   }
 
   /** `/public/stream?streams=a/b`, `/market/ws/a`; everything else, the retired `/stream` too, is a 404. */
@@ -92,10 +98,10 @@ export class BinanceDialect implements Dialect {
 
   rest(url: URL): Response | undefined {
     if (url.pathname === "/sim/stats") return Response.json(this.#options.stats());
-    if (url.pathname === "/fapi/v1/time") return this.#answer({ serverTime: Date.now() });
+    if (url.pathname === "/fapi/v1/time") return this.#answer({ serverTime: this.#now() });
     if (url.pathname === "/fapi/v1/ping") return this.#answer({});
     if (url.pathname !== "/fapi/v1/exchangeInfo") return undefined;
-    return this.#answer(exchangeInfo(this.#options.instruments, Date.now()));
+    return this.#answer(exchangeInfo(this.#options.instruments, this.#now()));
   }
 
   #answerRequest(connection: Connection, { method, params = [], id }: z.infer<typeof REQUEST>): object {
@@ -109,6 +115,8 @@ export class BinanceDialect implements Dialect {
         if (connection.streams.size + added.size > this.#limit) {
           return refusal(`more than ${this.#limit} streams on one connection`);
         }
+        const bad = params.find((stream) => this.#options.refuses?.(connection, stream) === true);
+        if (bad !== undefined) return refusal(`unknown stream \`${bad}\``);
         for (const stream of added) this.#subscribe(connection, stream);
         return { result: null, id };
       }

@@ -1,11 +1,12 @@
 /** Captured Binance USD-M frames: which stream each belongs to, and which instruments they tell of. */
 import { z } from "zod";
 import type { Connection } from "../connection.ts";
+import type { Topic } from "../faults/gate.ts";
 import type { Captured, ReplayProtocol, ReplaySink } from "../replay-protocol.ts";
 import { BinanceDialect } from "./dialect.ts";
 import { wrapperHead } from "./frames.ts";
 import { type Instrument, PERPETUAL_DELIVERY_MS } from "./instruments.ts";
-import { type Route, routeOf, streamSymbol } from "./streams.ts";
+import { type Route, routeOf, streamSymbol, topicOf } from "./streams.ts";
 
 const WRAPPED = z.object({ stream: z.string(), data: z.unknown() });
 /** The fields by which a payload tells its stream. */
@@ -74,8 +75,13 @@ export class BinanceReplay implements ReplayProtocol {
     return routeOf(stream);
   }
 
+  topic(stream: string): Topic | undefined {
+    return topicOf(stream);
+  }
+
   dialect(sink: ReplaySink, stats: () => unknown): BinanceDialect {
-    return new BinanceDialect({ instruments: this.instruments(), sink, stats });
+    const refuses = sink.refuses.bind(sink);
+    return new BinanceDialect({ instruments: this.instruments(), sink, stats, refuses });
   }
 
   /** Instruments of the symbols seen so far, in the order of their first frame. */

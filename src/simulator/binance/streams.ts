@@ -24,6 +24,14 @@ export function routeOf(stream: string): Route | undefined {
   return MARKET.some((pattern) => pattern.test(stream)) ? "market" : undefined;
 }
 
+const GENERATED = /^(?:([^@!]+)@|!)(bookTicker|aggTrade|markPrice|forceOrder)(?:@(?:1s|arr(?:@1s)?))?$/u;
+
+/** The symbol and kind of a stream that is generated; a stream for all symbols has none. */
+export function topicOf(stream: string): { symbol: string | undefined; kind: string } | undefined {
+  const [, name, kind] = GENERATED.exec(stream) ?? [];
+  return kind === undefined ? undefined : { symbol: name?.toUpperCase(), kind };
+}
+
 /** The payload's symbol as a stream name spells it. Not ASCII only: `币安人生USDT` is `币安人生usdt`. */
 export function streamSymbol(symbol: string): string {
   return symbol.toLowerCase();

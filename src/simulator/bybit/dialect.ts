@@ -35,6 +35,10 @@ export interface BybitDialectOptions {
   readonly withoutLiquidations?: readonly string[];
   readonly argsCharsMax?: number;
   readonly pageSize?: number;
+  /** Epoch ms by the exchange's clock; absent = the machine's. */
+  readonly now?: () => number;
+  /** Whether a fault takes away the handler of this topic; absent = never. */
+  refuses?(connection: Connection, topic: string): boolean;
 }
 
 const REQUEST = z.object({
@@ -122,7 +126,7 @@ export class BybitDialect implements Dialect {
     const { instruments, stats, pageSize = PAGE_SIZE } = this.#options;
     if (url.pathname === "/sim/stats") return Response.json(stats());
     if (url.pathname === "/v5/market/time") {
-      const now = Date.now();
+      const now = (this.#options.now ?? Date.now)();
       return Response.json(
         restAnswer({ timeSecond: String(Math.floor(now / 1000)), timeNano: `${now}000000` }),
       );
@@ -139,7 +143,8 @@ export class BybitDialect implements Dialect {
     if (args.length === 0) return "error:params error,args is empty";
     const asked = new Set<string>();
     for (const topic of args) {
-      if (!this.#handles(topic)) return `error:handler not found,topic:${topic}`;
+      if (!this.#handles(topic) || this.#options.refuses?.(connection, topic) === true)
+        return `error:handler not found,topic:${topic}`;
       if (connection.streams.has(topic) || asked.has(topic)) return `error:already subscribed,topic:${topic}`;
       asked.add(topic);
     }

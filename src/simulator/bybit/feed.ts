@@ -44,6 +44,8 @@ export class Feed {
     tickers: [],
     allLiquidation: [],
   };
+  /** Topics whose events are made even if nobody is subscribed: for the account, once somebody was. */
+  readonly wanted = new Set<Generated>();
   /** Whether it trades. */
   active: boolean;
   /** Number of the book's last change. */
@@ -123,6 +125,19 @@ export class Feed {
       changed |= TICKER.NEXT;
     }
     return changed;
+  }
+
+  /** Whether somebody is to be told. */
+  wants(kind: Generated): boolean {
+    return this.subscribers[kind].length > 0 || this.wanted.has(kind);
+  }
+
+  /** The clock was set: times may go back this once. */
+  forgetTimes(): void {
+    this.matchedMs = 0;
+    this.bookSentMs = 0;
+    this.tradedMs = 0;
+    this.liquidationsDueMs = 0;
   }
 
   /** Keeps a liquidation for the next frame; one too many before it is due is left out. */

@@ -82,6 +82,11 @@ export class FrameSpeller {
     return `{"topic":"orderbook.1.${this.#symbol}","ts":${integer(sentMs)},"type":"snapshot","data":{"s":"${this.#symbol}","b":[["${bid}","${bidAmount}"]],"a":[["${ask}","${askAmount}"]],"u":${integer(updateId)},"seq":${integer(market.updateId)}},"cts":${integer(matchedMs)}}`;
   }
 
+  /** The id of a trade, given by the number of its fill. */
+  tradeId(fill: number): string {
+    return this.#uuidHead + fill.toString(16).padStart(12, "0");
+  }
+
   /** How many trades the market's last event is: its fills. */
   tradesOf(market: Market): number {
     return Math.min(TRADES_MAX, market.lastFill - market.firstFill + 1);
@@ -107,7 +112,7 @@ export class FrameSpeller {
     for (let i = 0; i < count; i++) {
       const fill = market.firstFill + i;
       const units = i === 0 ? market.amount - share * (count - 1) : share;
-      const id = this.#uuidHead + fill.toString(16).padStart(12, "0");
+      const id = this.tradeId(fill);
       items += `${i === 0 ? "" : ","}${head}${fixed(units, amountDecimals)}","p":"${price}","L":"${i === 0 ? "" : "Zero"}${tick}","i":"${id}","BT":${fill % BLOCK_EVERY === 0},"RPI":${rpi && i === 0},"seq":${seq}}`;
     }
     return `{"topic":"publicTrade.${this.#symbol}","type":"snapshot","ts":${integer(sentMs)},"data":[${items}]}`;

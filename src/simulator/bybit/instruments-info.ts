@@ -46,12 +46,12 @@ function escaped({ symbol }: Instrument): string {
   return encodeURIComponent(symbol);
 }
 
-function entry(instrument: Instrument, index: number): object {
+function entry(instrument: Instrument): object {
   const { priceDecimals, amountDecimals, tick } = instrument;
   const qtyStep = unitText(amountDecimals);
   return {
     symbol: instrument.symbol,
-    symbolId: index + 1,
+    symbolId: instrument.symbolId,
     contractType: instrument.contractType,
     status: instrument.status,
     baseCoin: instrument.base,

@@ -7,6 +7,8 @@ export type Status = "PreLaunch" | "Trading" | "Closed";
 /** A contract with what its market and its entry in instruments-info need. */
 export interface Instrument {
   readonly symbol: string;
+  /** The exchange's own number of it, from 1: the same for as long as it lives, whatever else is listed. */
+  readonly symbolId: number;
   readonly base: string;
   readonly quote: string;
   readonly settle: string;
@@ -37,14 +39,15 @@ const MONTHS = ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "
 export function bybitInstruments(count: number, preLaunch: number, nowMs: number): Instrument[] {
   const contracts = simulatedInstruments(count + preLaunch, nowMs);
   const perpetuals = contracts.slice(0, count + preLaunch).map(bybitInstrument);
-  return [
+  const all = [
     ...perpetuals.slice(0, count),
     ...contracts.slice(count + preLaunch).map(bybitInstrument),
-    ...perpetuals.slice(count).map((instrument): Instrument => ({ ...instrument, status: "PreLaunch" })),
+    ...perpetuals.slice(count).map((instrument) => ({ ...instrument, status: "PreLaunch" as const })),
   ];
+  return all.map((instrument, index) => ({ ...instrument, symbolId: index + 1 }));
 }
 
-function bybitInstrument(contract: Contract): Instrument {
+function bybitInstrument(contract: Contract): Omit<Instrument, "symbolId"> {
   const { base, quote, priceDecimals, tick, amountDecimals, price } = contract;
   const dated = contract.contractType !== "PERPETUAL";
   // The exchange's own spelling: one multiplier stands behind the coin, all others before it.

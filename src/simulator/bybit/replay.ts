@@ -1,5 +1,6 @@
 /** Captured Bybit v5 frames: which topic each belongs to, and which instruments they tell of. */
 import { z } from "zod";
+import type { Topic } from "../faults/gate.ts";
 import type { Captured, ReplayProtocol, ReplaySink } from "../replay-protocol.ts";
 import { BybitDialect } from "./dialect.ts";
 import type { Instrument } from "./instruments.ts";
@@ -52,13 +53,20 @@ export class BybitReplay implements ReplayProtocol {
     return topicOf(stream) === undefined ? undefined : ROUTE;
   }
 
+  topic(stream: string): Topic | undefined {
+    return topicOf(stream);
+  }
+
   dialect(sink: ReplaySink, stats: () => unknown): BybitDialect {
-    return new BybitDialect({ instruments: this.instruments(), sink, stats });
+    const refuses = sink.refuses.bind(sink);
+    return new BybitDialect({ instruments: this.instruments(), sink, stats, refuses });
   }
 
   /** Instruments of the symbols seen so far by symbol, in the order of their first frame. */
   instruments(): Map<string, Instrument> {
-    return new Map([...this.#seen].map(([symbol, seen]) => [symbol, instrumentOf(symbol, seen)]));
+    return new Map(
+      [...this.#seen].map(([symbol, seen], index) => [symbol, instrumentOf(symbol, index + 1, seen)]),
+    );
   }
 }
 
@@ -78,7 +86,7 @@ function levelsOf(data: unknown): [string, string][] {
 }
 
 /** BTCUSDT is a perpetual, BTCPERP one in USDC, BTCUSDT-27DEC24 dated; others are taken as in USD. */
-function instrumentOf(symbol: string, seen: Seen): Instrument {
+function instrumentOf(symbol: string, symbolId: number, seen: Seen): Instrument {
   const [, pair = symbol, day, month = "", year] = DATED.exec(symbol) ?? [];
   const dated = day !== undefined;
   const usdc = pair.endsWith("PERP");
@@ -86,6 +94,7 @@ function instrumentOf(symbol: string, seen: Seen): Instrument {
   const base = usdc ? pair.slice(0, -4) : pair.endsWith(quote) ? pair.slice(0, -quote.length) : pair;
   return {
     symbol,
+    symbolId,
     base,
     quote,
     settle: quote === "USD" ? base : quote,

@@ -65,6 +65,12 @@ export class FrameTally {
     return this.#counters.counts;
   }
 
+  /** The symbol and kind of frames of a slot. */
+  at(slot: number): { symbol: string; kind: FrameKind } {
+    const { symbol, kind } = this.#counters.at(slot);
+    return { symbol, kind: (SHAPES.get(kind) as Shape).frame };
+  }
+
   /** Slot of order book frames. */
   bookSlot(symbol: number): number {
     return this.#counters.slot(symbol, "book");
@@ -78,6 +84,11 @@ export class FrameTally {
   /** Slot of frames of `count` liquidations. */
   liquidationsSlot(symbol: number, count: number): number {
     return this.#counters.slot(symbol, `liquidations${count}`);
+  }
+
+  /** The kinds of events that a frame of this slot holds; each is there once but for trades and liquidations. */
+  eventsAt(slot: number): readonly EventKind[] {
+    return (SHAPES.get(this.#counters.at(slot).kind) as Shape).events.map(([kind]) => kind);
   }
 
   /** Slot of tickers with these changes; `funded` = the contract has funding, else its fields are "". */

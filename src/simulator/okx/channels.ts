@@ -29,6 +29,23 @@ export function channelOf({ channel, instId, instType }: Arg): string | undefine
   return instId === undefined || routeOf(channel) === undefined ? undefined : `${channel}:${instId}`;
 }
 
+/**
+ * The symbol and kind of a subscription: of a channel by its name, or of an arg as a client spells it. An
+ * index counts for its swap; a channel for all instruments has no symbol.
+ */
+export function topicOf(text: string): { symbol: string | undefined; kind: string } | undefined {
+  const channel = text.startsWith("{") ? channelOfText(text) : text;
+  if (channel === undefined || routeOf(channel) === undefined) return undefined;
+  const [kind = "", of] = channel.split(":");
+  if (BY_TYPE.test(kind) || of === undefined) return { kind, symbol: undefined };
+  return { kind, symbol: kind === "index-tickers" ? `${of}-SWAP` : of };
+}
+
+function channelOfText(text: string): string | undefined {
+  const arg = ARG.safeParse(JSON.parse(text));
+  return arg.success ? channelOf(arg.data) : undefined;
+}
+
 /** The path that serves a channel, given by its name or by {@link channelOf}; undefined = no such channel. */
 export function routeOf(channel: string): Route | undefined {
   const [name = ""] = channel.split(":");

@@ -38,6 +38,10 @@ export interface OkxDialectOptions {
   readonly operationsPerHour?: number;
   /** Connection attempts within a second from one address; absent = no limit. */
   readonly connectsPerSecond?: number;
+  /** Epoch ms by the exchange's clock; absent = the machine's. */
+  readonly now?: () => number;
+  /** Whether a fault makes this channel one that does not exist; absent = never. */
+  refuses?(connection: Connection, channel: string): boolean;
 }
 
 const REQUEST = z.object({
@@ -112,7 +116,7 @@ export class OkxDialect implements Dialect {
       case "/sim/stats":
         return Response.json(this.#options.stats());
       case "/api/v5/public/time":
-        return Response.json(envelope([{ ts: String(Date.now()) }]));
+        return Response.json(envelope([{ ts: String((this.#options.now ?? Date.now)()) }]));
       case "/api/v5/public/instruments": {
         const type = url.searchParams.get("instType") ?? "";
         if (type !== "") return Response.json(envelope(this.#options.instruments(type)));
@@ -133,7 +137,10 @@ export class OkxDialect implements Dialect {
   #one(connection: Connection, id: string | undefined, op: "subscribe" | "unsubscribe", arg: Arg): void {
     const { sink } = this.#options;
     const channel = channelOf(arg);
-    if (channel === undefined || routeOf(channel) !== connection.endpoint.route || !this.#exists(arg)) {
+    const known =
+      channel !== undefined && routeOf(channel) === connection.endpoint.route && this.#exists(arg);
+    const refused = known && op === "subscribe" && this.#options.refuses?.(connection, channel) === true;
+    if (!known || refused) {
       const words = `Wrong URL or channel:${arg.channel}${named(arg)} doesn't exist.`;
       const help = "Please use the correct URL, channel and parameters referring to API document.";
       fail(connection, id, NO_SUCH_CHANNEL, `${words} ${help}`);
@@ -163,6 +170,15 @@ function fail(connection: Connection, id: string | undefined, code: string, msg:
   connection.reply(
     JSON.stringify({ ...withId(id), event: "error", msg, code, connId: connectionId(connection) }),
   );
+}
+
+/**
+ * `{"event":"notice","code":"64008","msg":"…","connId":"a4d3ae55"}`: what OKX says before it ends its
+ * connections for an upgrade.
+ */
+export function upgradeNotice(connection: Connection): string {
+  const msg = "The connection will soon be closed for a service upgrade. Please reconnect.";
+  return JSON.stringify({ event: "notice", code: "64008", msg, connId: connectionId(connection) });
 }
 
 /** Eight hexadecimal digits, as OKX names connections. */

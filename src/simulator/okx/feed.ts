@@ -1,4 +1,5 @@
 /** One swap of the simulated OKX: its market, and the channels that carry it. */
+import type { Account, Made } from "../account/account.ts";
 import type { Connection } from "../connection.ts";
 import { Market } from "../market.ts";
 import { Random } from "../random.ts";
@@ -18,12 +19,20 @@ export const OKX_KINDS = [
 /** One of {@link OKX_KINDS}. */
 export type OkxKind = (typeof OKX_KINDS)[number];
 
+/** A frame of one event, and its entry in the account where one is kept. */
+export interface Event {
+  readonly text: string;
+  readonly made: Made | undefined;
+}
+
 /** One channel: who gets it, where its frames are counted, and with what a subscription begins. */
 export interface Channel {
   readonly subscribers: Connection[];
   readonly slot: number;
-  /** The frame that a new subscriber gets first, made at `wallMs`; undefined = it has to wait. */
-  first(wallMs: number): string | undefined;
+  /** Whether its events are made even if nobody is subscribed: for the account, once somebody was. */
+  wanted: boolean;
+  /** The frame that a new subscriber gets first, made at `ms`; undefined = it has to wait. */
+  first(ms: number): Event | undefined;
 }
 
 /** What a feed is made of. */
@@ -36,6 +45,7 @@ export interface FeedOptions {
   slot(kind: OkxKind): number;
   /** Whether it trades now. */
   live(): boolean;
+  readonly account: Account | undefined;
 }
 
 /** What usually stands at the best price, in quote currency. */
@@ -63,12 +73,14 @@ export class Feed {
   readonly #random: Random;
   readonly #speller: FrameSpeller;
   readonly #slow: SlowState;
+  readonly #account: Account | undefined;
   #bookMs = 0;
   #tradedMs = 0;
 
-  constructor({ instrument, rank, seed, slot, live }: FeedOptions) {
+  constructor({ instrument, rank, seed, slot, live, account }: FeedOptions) {
     const { instId, index, price, tick } = instrument;
     this.rank = rank;
+    this.#account = account;
     this.instId = instId;
     this.#random = new Random(`${seed}/${instId}/slow`);
     this.#speller = new FrameSpeller(instrument);
@@ -87,58 +99,79 @@ export class Feed {
       interest: contractsFor(instrument, USUAL_INTEREST_VALUE),
     };
     const channels = new Map<string, Channel>();
-    const channel = (kind: OkxKind, of: string, frame?: (ms: number) => string): Channel => {
-      const first = (ms: number) => (live() ? frame?.(ms) : undefined);
-      const made = { subscribers: [], slot: slot(kind), first };
+    const channel = (kind: OkxKind, of: string, frame?: (ms: number, first: boolean) => Event): Channel => {
+      const first = (ms: number) => (live() ? frame?.(ms, true) : undefined);
+      const made = { subscribers: [], slot: slot(kind), first, wanted: false };
       channels.set(`${kind}:${of}`, made);
       return made;
     };
-    this.book = channel("bbo-tbt", instId, (ms) => this.bookFrame(ms));
+    this.book = channel("bbo-tbt", instId, (ms, first) => this.bookFrame(ms, first));
     this.trade = channel("trades", instId);
-    this.mark = channel("mark-price", instId, (ms) => this.markFrame(ms));
-    this.index = channel("index-tickers", index, (ms) => this.indexFrame(ms));
-    this.funding = channel("funding-rate", instId, (ms) => this.fundingFrame(ms));
-    this.interest = channel("open-interest", instId, (ms) => this.interestFrame(ms));
+    this.mark = channel("mark-price", instId, (ms, first) => this.markFrame(ms, first));
+    this.index = channel("index-tickers", index, (ms, first) => this.indexFrame(ms, first));
+    this.funding = channel("funding-rate", instId, (ms, first) => this.fundingFrame(ms, first));
+    this.interest = channel("open-interest", instId, (ms, first) => this.interestFrame(ms, first));
     this.channels = channels;
     this.liquidationSlot = slot("liquidation-orders");
   }
 
-  /** The best prices; their time never goes back. */
-  bookFrame(ms: number): string {
+  /** The best prices; their time never goes back. `first` = for one new subscriber. */
+  bookFrame(ms: number, first = false): Event {
     this.#bookMs = Math.max(this.#bookMs, ms);
-    return this.#speller.book(this.market, this.#bookMs);
+    const text = this.#speller.book(this.market, this.#bookMs);
+    return { text, made: this.#made(this.book.slot, this.market.updateId, this.#bookMs, first) };
   }
 
   /** The last trade; its time never goes back. */
-  tradeFrame(ms: number): string {
+  tradeFrame(ms: number): Event {
     this.#tradedMs = Math.max(this.#tradedMs, ms);
-    return this.#speller.trade(this.market, this.#tradedMs);
+    const { lastFill, firstFill } = this.market;
+    const made = this.#account
+      ?.frame()
+      .add(this.trade.slot, lastFill, this.#tradedMs, lastFill - firstFill + 1);
+    return { text: this.#speller.trade(this.market, this.#tradedMs), made };
   }
 
-  markFrame(ms: number): string {
-    return this.#speller.mark(this.#slow, ms);
+  markFrame(ms: number, first = false): Event {
+    return { text: this.#speller.mark(this.#slow, ms), made: this.#made(this.mark.slot, ms, ms, first) };
   }
 
-  indexFrame(ms: number): string {
-    return this.#speller.index(this.#slow, ms);
+  indexFrame(ms: number, first = false): Event {
+    return { text: this.#speller.index(this.#slow, ms), made: this.#made(this.index.slot, ms, ms, first) };
   }
 
-  fundingFrame(ms: number): string {
-    return this.#speller.funding(this.#slow, ms);
+  fundingFrame(ms: number, first = false): Event {
+    return {
+      text: this.#speller.funding(this.#slow, ms),
+      made: this.#made(this.funding.slot, ms, ms, first),
+    };
   }
 
-  interestFrame(ms: number): string {
-    return this.#speller.interest(this.#slow, ms);
+  interestFrame(ms: number, first = false): Event {
+    return {
+      text: this.#speller.interest(this.#slow, ms),
+      made: this.#made(this.interest.slot, ms, ms, first),
+    };
   }
 
   /** The liquidation that was drawn last. */
-  liquidationFrame(ms: number): string {
-    return this.#speller.liquidation(this.market, ms);
+  liquidationFrame(ms: number): Event {
+    return {
+      text: this.#speller.liquidation(this.market, ms),
+      made: this.#made(this.liquidationSlot, ms, ms, false),
+    };
   }
 
   /** A liquidation of long ago: what a subscription begins with. */
-  pastLiquidationFrame(ms: number): string {
-    return this.#speller.pastLiquidation(ms);
+  pastLiquidationFrame(ms: number): Event {
+    return { text: this.#speller.pastLiquidation(ms), made: this.#made(this.liquidationSlot, ms, ms, true) };
+  }
+
+  /** The clock was set: times may go back this once. */
+  forgetTimes(): void {
+    this.#bookMs = 0;
+    this.#tradedMs = 0;
+    this.liquidatedSecond = 0;
   }
 
   /** A second has passed: mark and index follow the market; rate and open interest walk on their own. */
@@ -152,11 +185,20 @@ export class Feed {
     slow.rate = Math.max(-FUNDING_MAX, Math.min(FUNDING_MAX, rate));
     slow.interest = Math.max(1, Math.round(slow.interest * (1 + (random.unit() - 0.5) * 0.001)));
   }
+
+  #made(slot: number, id: number, ms: number, first: boolean): Made | undefined {
+    return this.#account?.frame(first).add(slot, id, ms);
+  }
+}
+
+/** Whether somebody is to be told. */
+export function wanted(channel: Channel): boolean {
+  return channel.subscribers.length > 0 || channel.wanted;
 }
 
 /** One frame to all subscribers of a channel. */
-export function deliver(channel: Channel, frame: string, slot: number = channel.slot): void {
-  for (const connection of channel.subscribers) connection.queue(frame, slot);
+export function deliver(channel: Channel, { text, made }: Event, slot: number = channel.slot): void {
+  for (const connection of channel.subscribers) connection.queue(text, slot, made);
 }
 
 /** Contracts worth `value` in quote currency, in amount units. */

@@ -1,9 +1,11 @@
 /** Captured OKX v5 frames: which channel each belongs to, and which instruments they tell of. */
 import { z } from "zod";
+import type { Connection } from "../connection.ts";
 import { unitText } from "../decimals.ts";
+import type { Topic } from "../faults/gate.ts";
 import type { Captured, ReplayProtocol, ReplaySink } from "../replay-protocol.ts";
-import { ARG, channelOf, type Route, routeOf } from "./channels.ts";
-import { OkxDialect } from "./dialect.ts";
+import { ARG, channelOf, type Route, routeOf, topicOf } from "./channels.ts";
+import { OkxDialect, upgradeNotice } from "./dialect.ts";
 
 const EVENT = z.looseObject({ event: z.string() });
 const FRAME = z.looseObject({ arg: ARG, data: z.array(z.unknown()) });
@@ -65,9 +67,23 @@ export class OkxReplay implements ReplayProtocol {
     return routeOf(channel);
   }
 
+  topic(channel: string): Topic | undefined {
+    return topicOf(channel);
+  }
+
+  notice(connection: Connection): string {
+    return upgradeNotice(connection);
+  }
+
   /** Every id of a captured session may be subscribed. */
   dialect(sink: ReplaySink, stats: () => unknown): OkxDialect {
-    return new OkxDialect({ instruments: (type) => this.instruments(type), exists: () => true, sink, stats });
+    return new OkxDialect({
+      instruments: (type) => this.instruments(type),
+      exists: () => true,
+      sink,
+      stats,
+      refuses: (connection, channel) => sink.refuses(connection, channel),
+    });
   }
 
   /** Entries of the list of instruments of a type, in the order of their first frame. */

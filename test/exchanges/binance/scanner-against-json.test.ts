@@ -3,6 +3,7 @@ import { FRAME } from "../../../src/exchanges/decoding/decoder.ts";
 import { pick, seeded } from "../../lib/seed.ts";
 import { sameRows } from "../decoder-bench.ts";
 import { expectAgreement, TIMEOUT_MS } from "../fuzz/agreement.ts";
+import { expectEveryByteCounts } from "../fuzz/every-byte.ts";
 import { Bench } from "./bench.ts";
 import { COLD_SHAPES, HOT_SHAPES, KNOWN, MUTATIONS, mutatedFrame, plainFrame } from "./frame-maker.ts";
 
@@ -82,4 +83,14 @@ describe("scanner and JSON path", () => {
     expect(events).toBeGreaterThan(200);
     expect(bench.counters.fallback).toBe(0);
   });
+
+  test(
+    "agree on frames of which one byte is another than usual",
+    () => {
+      const random = seeded("Binance byte by byte");
+      const frames = HOT_SHAPES.flatMap((shape) => [1, 2].map(() => plainFrame(random, shape)));
+      expectEveryByteCounts(Bench, { known: KNOWN }, frames);
+    },
+    TIMEOUT_MS,
+  );
 });

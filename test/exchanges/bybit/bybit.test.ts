@@ -3,13 +3,15 @@ import { describe, expect, test } from "bun:test";
 import { STREAMS } from "../../../src/events/streams.ts";
 import { priceMultiplier } from "../../../src/exchanges/bybit/instruments.ts";
 import { bybit } from "../../../src/exchanges/bybit.ts";
+import { RestError } from "../../../src/exchanges/rest.ts";
+import { answered } from "../../lib/rest.ts";
 
 const answerOf = (answer: object) => bybit.answerOf(Buffer.from(JSON.stringify(answer)));
 
 test("subscriptions: one ticker for three streams, all on one route", () => {
   const found = bybit.subscriptions(
     ["trade", "bbo", "funding", "mark_price", "open_interest"],
-    ["BTCUSDT", "龙虾USDT"],
+    [{ instrument: "BTCUSDT" }, { instrument: "龙虾USDT" }],
   );
   expect(found.map(({ channel }) => channel)).toEqual([
     "publicTrade.BTCUSDT",
@@ -22,7 +24,7 @@ test("subscriptions: one ticker for three streams, all on one route", () => {
   expect(new Set(found.map(({ route }) => bybit.connectionUrl("ws://host:1", route)))).toEqual(
     new Set(["ws://host:1/v5/public/linear"]),
   );
-  expect(bybit.subscriptions(bybit.streams, ["BTCUSDT"]).length).toBe(4);
+  expect(bybit.subscriptions(bybit.streams, [{ instrument: "BTCUSDT" }]).length).toBe(4);
 });
 
 test("messages", () => {
@@ -128,10 +130,11 @@ const answer = (list: unknown, nextPageCursor = "") => ({
 
 describe("instruments", () => {
   test("are read with what is known of them, the raw answer untouched", async () => {
-    const [found] = await bybit.fetchInstruments(async () => answer([entry()]));
+    const [found] = await bybit.fetchInstruments(async () => answered(answer([entry()])));
     expect(found).toEqual({
       instrument: "1000PEPEUSDT",
       symbol: "1000PEPEUSDT",
+      index: null,
       base: "1000PEPE",
       quote: "USDT",
       settle: "USDT",
@@ -144,7 +147,7 @@ describe("instruments", () => {
       status: "Trading",
       listed: 1683216000000000,
       delisting: null,
-      raw: entry(),
+      raw: JSON.stringify(entry()),
       recordable: true,
     });
   });
@@ -156,7 +159,7 @@ describe("instruments", () => {
       entry({ status: "PreLaunch" }),
       { symbol: "BARE", status: "Trading" },
     ];
-    const found = await bybit.fetchInstruments(async () => answer(others));
+    const found = await bybit.fetchInstruments(async () => answered(answer(others)));
     expect(found.map(({ recordable }) => recordable)).toEqual([false, false, false, false]);
     expect(found[0]).toMatchObject({ symbol: "BTCUSDT_241227", delisting: 1735286400000000 });
     expect(found[3]).toMatchObject({
@@ -168,12 +171,49 @@ describe("instruments", () => {
     });
   });
 
+  test("an odd field is NULL and told, the instrument is listed; one whose id, kind, state or coin is odd is not", async () => {
+    const told: unknown[] = [];
+    const odd = entry({
+      priceFilter: { tickSize: 0.1 },
+      lotSizeFilter: [],
+      launchTime: "soon",
+      quoteCoin: null,
+      extra: [{}],
+    });
+    const keys = ["symbol", "contractType", "status", "settleCoin"].map((key) => entry({ [key]: 7 }));
+    const list = [odd, entry({ symbol: "BTCUSDT", baseCoin: {} }), ...keys];
+    const found = await bybit.fetchInstruments(
+      async () => answered(answer(list)),
+      (...args) => told.push(args),
+    );
+    expect(found).toMatchObject([
+      { tickSize: null, lotSize: null, listed: null, quote: null, priceMultiplier: 1000, recordable: true },
+      { symbol: "BTCUSDT", base: null, tickSize: 0.0000001, lotSize: 100, recordable: true },
+    ]);
+    expect(found[0]?.raw).toBe(JSON.stringify(odd));
+    expect(told).toEqual([
+      ["entries", 4, expect.stringContaining("symbol")],
+      ["fields", 4, expect.stringMatching(/^1000PEPEUSDT: .*launchTime/)],
+    ]);
+  });
+
+  test("a page with nothing on it but an odd entry does not hide the other pages", async () => {
+    const told: unknown[] = [];
+    const pages = [answer([entry()], "next"), answer([{ symbol: 7 }])];
+    const found = await bybit.fetchInstruments(
+      async () => answered(pages.shift()),
+      (...args) => told.push(args),
+    );
+    expect(found.map(({ symbol }) => symbol)).toEqual(["1000PEPEUSDT"]);
+    expect(told).toEqual([["entries", 1, expect.any(String)]]);
+  });
+
   test("page after page, each cursor as it was given", async () => {
     const asked: string[] = [];
     const pages = ["first%3DA%26last%3DB", "first=C&last=龙", ""];
     const found = await bybit.fetchInstruments(async (path) => {
       asked.push(path);
-      return answer([entry({ symbol: `P${asked.length}USDT` })], pages[asked.length - 1]);
+      return answered(answer([entry({ symbol: `P${asked.length}USDT` })], pages[asked.length - 1]));
     });
     expect(found.map(({ instrument }) => instrument)).toEqual(["P1USDT", "P2USDT", "P3USDT"]);
     const path = "/v5/market/instruments-info?category=linear&limit=1000";
@@ -186,14 +226,23 @@ describe("instruments", () => {
 
   test("a list without end, a refusal and a wrong shape are errors that say so", async () => {
     let page = 0;
-    expect(bybit.fetchInstruments(async () => answer([], `c${++page}`))).rejects.toThrow(
+    expect(bybit.fetchInstruments(async () => answered(answer([], `c${++page}`)))).rejects.toThrow(
       "more than 50 pages",
     );
-    expect(bybit.fetchInstruments(async () => answer([], "again"))).rejects.toThrow(
+    expect(bybit.fetchInstruments(async () => answered(answer([], "again")))).rejects.toThrow(
       "cursor of an earlier page",
     );
     const refused = { retCode: 10006, retMsg: "Too many visits!", result: {}, time: 1 };
-    expect(bybit.fetchInstruments(async () => refused)).rejects.toThrow("Too many visits! (retCode 10006)");
+    const error: unknown = await bybit
+      .fetchInstruments(async () => answered(refused))
+      .catch((reason: unknown) => reason);
+    expect(error).toBeInstanceOf(RestError);
+    expect(error).toMatchObject({
+      message: expect.stringContaining("Too many visits! (retCode 10006)"),
+      retryAfter: 5000,
+    });
+    const other = { ...refused, retCode: 10001, retMsg: "params error" };
+    expect(bybit.fetchInstruments(async () => answered(other))).rejects.not.toBeInstanceOf(RestError);
     for (const wrong of [
       {},
       null,
@@ -201,7 +250,7 @@ describe("instruments", () => {
       answer([entry({ symbol: 7 })]),
       { retCode: 0, retMsg: "OK" },
     ]) {
-      expect(bybit.fetchInstruments(async () => wrong)).rejects.toThrow("unexpected shape");
+      expect(bybit.fetchInstruments(async () => answered(wrong))).rejects.toThrow("unexpected shape");
     }
     expect(
       bybit.fetchInstruments(async () => {

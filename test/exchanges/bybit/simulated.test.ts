@@ -6,6 +6,8 @@ import { Connection } from "../../../src/exchanges/connection.ts";
 import { Collector, type DecodedEvent } from "../../../src/exchanges/decoding/collector.ts";
 import { SymbolTable } from "../../../src/exchanges/decoding/symbols.ts";
 import { startBybit } from "../../../src/simulator/bybit.ts";
+import { dialDirectly, LIVELY, TEST_BOUNDS, unheard } from "../../helpers/connection.ts";
+import { asking } from "../../lib/rest.ts";
 import { SEED } from "../../lib/seed.ts";
 import { until } from "../../lib/until.ts";
 
@@ -31,8 +33,9 @@ test("all instruments, all streams, one topic that has no handler", async () => 
     withoutLiquidations: ["ETHUSDT"],
   });
   await exchange.pause();
-  const found = await bybit.fetchInstruments(async (path) => (await fetch(exchange.restUrl + path)).json());
-  const wanted = found.filter(({ recordable }) => recordable).map(({ instrument }) => instrument);
+  const found = await bybit.fetchInstruments(asking(exchange.restUrl));
+  const recorded = found.filter(({ recordable }) => recordable);
+  const wanted = recorded.map(({ instrument }) => instrument);
   expect([found.length, wanted.length]).toEqual([42, 40]);
   const symbols = new SymbolTable();
   wanted.forEach((instrument, number) => {
@@ -43,24 +46,19 @@ test("all instruments, all streams, one topic that has no handler", async () => 
   const rows: DecodedEvent[] = [];
   const refused: (readonly string[])[] = [];
   const faults: string[] = [];
-  const subscriptions = bybit.subscriptions(bybit.streams, wanted);
+  const subscriptions = bybit.subscriptions(bybit.streams, recorded);
   const connection = new Connection({
     exchange: bybit,
     wsUrl: exchange.url,
     plan: { route: subscriptions[0].route, channels: subscriptions.map(({ channel }) => channel) },
     decoder: bybit.createDecoder({ symbols, writers: collector.writers, counters }),
-    gate: new ConnectGate(1000),
-    bounds: {
-      handshakeTimeout: 5000,
-      backoffMin: 50,
-      backoffMax: 1000,
-      ackTimeout: 5000,
-      refusedRetry: 60_000,
-    },
+    gate: new ConnectGate({ connectsPerSecond: 1000, connectsPerFiveMinutes: null }),
+    bounds: TEST_BOUNDS,
+    dial: dialDirectly,
+    judged: LIVELY,
     events: {
-      nextNumber: () => 0,
+      ...unheard(),
       now: () => 1,
-      opened: () => {},
       closed: (_, { reason }) => faults.push(reason),
       decoded: () => rows.push(...collector.take()),
       instrumentsChanged: () => faults.push("instruments"),
@@ -92,4 +90,4 @@ test("all instruments, all streams, one topic that has no handler", async () => 
   ).toBe(false);
   // The scanners know every frame of today.
   expect(counters).toEqual({ fallback: 0, inexact: 0, oversized: 0 });
-}, 60_000);
+}, 180_000);

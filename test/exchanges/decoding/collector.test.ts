@@ -6,7 +6,7 @@ import { Collector } from "../../../src/exchanges/decoding/collector.ts";
 import type { RowWriter } from "../../../src/exchanges/decoding/decoder.ts";
 import { SymbolTable } from "../../../src/exchanges/decoding/symbols.ts";
 import { RingConsumer } from "../../../src/ring/consumer.ts";
-import { createRing } from "../../../src/ring/memory.ts";
+import { createRing, viewsOf } from "../../../src/ring/memory.ts";
 import { RingProducer } from "../../../src/ring/producer.ts";
 import { seeded } from "../../lib/seed.ts";
 import { HOT_SHAPES, KNOWN, plainFrame } from "../binance/frame-maker.ts";
@@ -118,7 +118,8 @@ test("scanner and JSON path fill every slot of a ring's row alike, receive time 
     expect(other.consumer.available(1024)).toBe(count);
     // Ring memory behind the control block, byte by byte.
     const start = consumer.numberOffset(0);
-    expect(Buffer.from(handle.buffer, start).equals(Buffer.from(other.handle.buffer, start))).toBe(true);
+    const bytes = (one: typeof handle) => Buffer.from(viewsOf(one).buffer, start);
+    expect(bytes(handle).equals(bytes(other.handle))).toBe(true);
     for (let row = 0; row < count; row++) {
       expect(consumer.number(LAYOUTS[stream].seq, row)).toBe(row);
       expect(consumer.number(LAYOUTS[stream].connection, row)).toBe(42);

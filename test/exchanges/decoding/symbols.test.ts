@@ -1,13 +1,18 @@
 import { expect, test } from "bun:test";
-import { HASH_PRIME, HASH_START, SymbolTable } from "../../../src/exchanges/decoding/symbols.ts";
+import { placeFrame } from "../../../src/exchanges/decoding/frame-memory.ts";
+import { Scanner } from "../../../src/exchanges/decoding/scanner.ts";
+import { SymbolTable } from "../../../src/exchanges/decoding/symbols.ts";
 
 const utf8 = new TextEncoder();
+const scanner = new Scanner();
 
 function entryOf(table: SymbolTable, text: string): number {
-  const bytes = utf8.encode(`..${text}!`);
-  let hash = HASH_START;
-  for (let at = 2; at < bytes.length - 1; at++) hash = Math.imul(hash ^ bytes[at], HASH_PRIME);
-  return table.entryOf(bytes, 2, bytes.length - 1, hash);
+  const frame = utf8.encode(`${text}"!`);
+  scanner.start(frame);
+  const entry = scanner.symbol(table);
+  expect(scanner.failed).toBe(entry === -1);
+  if (entry !== -1) expect(scanner.at).toBe(frame.length - 1);
+  return entry;
 }
 
 test("thousands of instruments are found by their bytes, others are not", () => {
@@ -34,6 +39,27 @@ test("instruments whose hashes meet in the same slot are told apart", () => {
     table.add(name, number);
     for (let i = 0; i <= number; i += 13) expect(table.numberOf(entryOf(table, names[i]))).toBe(i);
   });
+});
+
+test("names that a frame would have to escape are not found in one, nor are those longer than may be looked at", () => {
+  const table = new SymbolTable();
+  const odd = ['A"B', "A\\B", "A\nB", "A\u0000", "X".repeat(600), ""];
+  odd.forEach((name, number) => {
+    table.add(name, number);
+  });
+  expect(odd.map((name) => table.find(name))).toEqual([...odd.keys()]);
+  for (const name of odd.slice(0, -1)) expect(entryOf(table, name)).toBe(-1);
+});
+
+test("an instrument without closing quote is none, even where the frame before had one there", () => {
+  const table = new SymbolTable();
+  table.add("BTCUSDT", 1);
+  expect(entryOf(table, "BTCUSDT")).toBe(0);
+  for (const cut of ["BTCUSDT", "BTCUSD", "BTC", ""]) {
+    placeFrame(utf8.encode('BTCUSDT"BTCUSDT"'));
+    scanner.start(utf8.encode(cut));
+    expect([scanner.symbol(table), scanner.failed]).toEqual([-1, true]);
+  }
 });
 
 test("the same instrument twice keeps its number", () => {

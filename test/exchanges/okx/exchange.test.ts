@@ -1,9 +1,11 @@
 /** What OKX is beside its frames: instruments, channels, messages, answers. */
 import { describe, expect, test } from "bun:test";
 import { STREAM_NAMES } from "../../../src/events/streams.ts";
+import type { Skipped } from "../../../src/exchanges/decoding/entries.ts";
 import { parseFrame } from "../../../src/exchanges/decoding/json.ts";
 import { okx } from "../../../src/exchanges/okx.ts";
 import { FIXTURES_NOTE, fixtureLines, HAVE_FIXTURES } from "../../lib/fixtures.ts";
+import { answered } from "../../lib/rest.ts";
 
 const encoder = new TextEncoder();
 const answer = (text: string) => okx.answerOf(encoder.encode(text));
@@ -34,11 +36,11 @@ const SWAP = {
 /** A listing to come, as it is announced: ids and a state, all else empty. */
 const EMPTY = { ...Object.fromEntries(Object.keys(SWAP).map((key) => [key, ""])), instId: "NEW-USDT-SWAP" };
 
-const fetched = (data: readonly object[], code = "0", msg = "") =>
+const fetched = (data: readonly object[], code = "0", msg = "", skipped?: Skipped) =>
   okx.fetchInstruments(async (path) => {
     expect(path).toBe("/api/v5/public/instruments?instType=SWAP");
-    return { code, data, msg };
-  });
+    return answered({ code, data, msg });
+  }, skipped);
 
 describe("instruments", () => {
   test("a swap with all that is said of it", async () => {
@@ -46,6 +48,7 @@ describe("instruments", () => {
       {
         instrument: "BTC-USDT-SWAP",
         symbol: "BTCUSDT",
+        index: "BTC-USDT",
         base: "BTC",
         quote: "USDT",
         settle: "USDT",
@@ -58,7 +61,7 @@ describe("instruments", () => {
         status: "live",
         listed: 1573557408000000,
         delisting: null,
-        raw: SWAP,
+        raw: JSON.stringify(SWAP),
         recordable: true,
       },
     ]);
@@ -89,13 +92,37 @@ describe("instruments", () => {
       ["1000PEPE-USDT-SWAP", false],
     ]);
     const nothing = { settle: null, contractType: null, contractSize: null, tickSize: null, listed: null };
-    expect(list[0]).toMatchObject({ ...nothing, base: "NEW", quote: "USDT", status: "", raw: EMPTY });
+    expect(list[0]).toMatchObject({
+      ...nothing,
+      base: "NEW",
+      quote: "USDT",
+      status: "",
+      index: null,
+      raw: JSON.stringify(EMPTY),
+    });
     expect(list[2]).toMatchObject({
       ...nothing,
       symbol: "1000PEPEUSDT",
       base: "1000PEPE",
       priceMultiplier: 1000,
     });
+  });
+
+  test("an odd field is NULL and told, the swap is listed; one whose id, state, kind or coin is odd is not", async () => {
+    const told: unknown[] = [];
+    const odd = { ...SWAP, tickSz: 0.1, listTime: "soon", uly: ["BTC-USDT"], ctVal: {}, extra: { a: 1 } };
+    const keys = ["instId", "state", "ctType", "settleCcy"].map((key) => ({ ...SWAP, [key]: 7 }));
+    const list = await fetched([odd, ...keys], "0", "", (...args) => told.push(args));
+    const nothing = { tickSize: null, listed: null, index: null, contractSize: null };
+    expect(list).toMatchObject([
+      { ...nothing, base: "BTC", lotSize: 0.01, status: "live", recordable: true },
+    ]);
+    expect(list[0]?.raw).toBe(JSON.stringify(odd));
+    expect(okx.companions(list[0] ?? { instrument: "" })).toEqual(["BTC-USDT"]);
+    expect(told).toEqual([
+      ["entries", 4, expect.stringContaining("instId")],
+      ["fields", 4, expect.stringMatching(/^BTC-USDT-SWAP: .*tickSz/)],
+    ]);
   });
 
   test("an error is told in OKX's words, an unexpected shape by its place", async () => {
@@ -105,8 +132,8 @@ describe("instruments", () => {
     await expect(fetched([{ ...SWAP, instId: 1 }])).rejects.toThrow(
       /instruments.*unexpected shape(?:.|\n)*instId/,
     );
-    await expect(okx.fetchInstruments(async () => [])).rejects.toThrow("unexpected shape");
-    await expect(okx.fetchInstruments(async () => ({ code: "0", msg: "" }))).rejects.toThrow(
+    await expect(okx.fetchInstruments(async () => answered([]))).rejects.toThrow("unexpected shape");
+    await expect(okx.fetchInstruments(async () => answered({ code: "0", msg: "" }))).rejects.toThrow(
       "unexpected shape",
     );
   });
@@ -114,7 +141,7 @@ describe("instruments", () => {
   test.skipIf(!HAVE_FIXTURES)(`a recorded answer${FIXTURES_NOTE}`, async () => {
     const line = fixtureLines("okx/rest.jsonl").find((text) => text.includes("/public/instruments"));
     const { body } = JSON.parse(line ?? "{}") as { body: unknown };
-    const list = await okx.fetchInstruments(async () => body);
+    const list = await okx.fetchInstruments(async () => answered(body));
     expect(list.map(({ symbol, recordable }) => [symbol, recordable])).toEqual([
       ["BTCUSD", false],
       ["ETHUSDT", true],
@@ -130,7 +157,7 @@ describe("instruments", () => {
     expect(list[0]).toMatchObject({ base: "BTC", quote: "USD", settle: "BTC", contractType: "inverse" });
   });
 
-  test("unified symbols and the ids of indices", () => {
+  test("unified symbols, and the ids of indices where nothing but an id is known", () => {
     const wanted = [
       ["BTC-USDT-SWAP", "BTCUSDT", ["BTC-USDT"]],
       ["BTC-USD-SWAP", "BTCUSD", ["BTC-USD"]],
@@ -144,27 +171,68 @@ describe("instruments", () => {
     ] as const;
     for (const [instrument, symbol, companions] of wanted) {
       expect([instrument, okx.normalizeSymbol(instrument)]).toEqual([instrument, symbol]);
-      expect([instrument, ...okx.companions(instrument)]).toEqual([instrument, ...companions]);
+      expect([instrument, ...okx.companions({ instrument })]).toEqual([instrument, ...companions]);
+      expect(okx.companions({ instrument, index: null })).toEqual([...companions]);
+    }
+  });
+
+  test("the index of a swap is what OKX says it is, whatever the swap is called", async () => {
+    const list = await fetched([
+      { ...SWAP, instId: "NEWX-USDT-SWAP", uly: "NEW-USDT" },
+      { ...SWAP, instId: "NEWY-USDT-SWAP", uly: "NEW-USDT" },
+      { ...SWAP, instId: "NEWZ-USDT-SWAP", uly: "" },
+    ]);
+    expect(list.map((one) => okx.companions(one))).toEqual([["NEW-USDT"], ["NEW-USDT"], ["NEWZ-USDT"]]);
+    const channels = okx.subscriptions(["mark_price"], list).map(({ channel }) => channel);
+    expect(channels).toEqual([
+      "instruments:SWAP",
+      "mark-price:NEWX-USDT-SWAP",
+      "mark-price:NEWY-USDT-SWAP",
+      "mark-price:NEWZ-USDT-SWAP",
+      "index-tickers:NEW-USDT",
+      "index-tickers:NEWZ-USDT",
+    ]);
+  });
+
+  test("the swap of a symbol", () => {
+    for (const [symbol, instrument] of [
+      ["BTCUSDT", "BTC-USDT-SWAP"],
+      ["BTCUSDC", "BTC-USDC-SWAP"],
+      ["BTCUSD", "BTC-USD-SWAP"],
+      ["USDCUSDT", "USDC-USDT-SWAP"],
+      ["USDTUSD", "USDT-USD-SWAP"],
+      ["BTCUSD_UM", "BTC-USD_UM-SWAP"],
+      ["BTCUSDT_240329", null],
+      ["BTCUSD_UM_XPERP_310404", null],
+      ["ETHBTC", null],
+      ["USDT", null],
+      ["BTC-USDT-SWAP", null],
+    ] as const) {
+      expect([symbol, okx.instrumentOf(symbol)]).toEqual([symbol, instrument]);
     }
   });
 });
 
 describe("subscriptions", () => {
-  const instruments = ["BTC-USDT-SWAP", "币安人生-USDT-SWAP"];
+  const ids = ["BTC-USDT-SWAP", "币安人生-USDT-SWAP"];
+  const instruments = ids.map((instrument) => ({ instrument }));
 
   test("every stream, the index by its own id, announcements always; each channel once", () => {
     expect(okx.subscriptions([...okx.streams], instruments).map(({ channel }) => channel)).toEqual([
       "instruments:SWAP",
-      ...instruments.map((id) => `bbo-tbt:${id}`),
-      ...instruments.map((id) => `trades:${id}`),
-      ...instruments.map((id) => `mark-price:${id}`),
+      ...ids.map((id) => `bbo-tbt:${id}`),
+      ...ids.map((id) => `trades:${id}`),
+      ...ids.map((id) => `mark-price:${id}`),
       "index-tickers:BTC-USDT",
       "index-tickers:币安人生-USDT",
-      ...instruments.map((id) => `funding-rate:${id}`),
-      ...instruments.map((id) => `open-interest:${id}`),
+      ...ids.map((id) => `funding-rate:${id}`),
+      ...ids.map((id) => `open-interest:${id}`),
       "liquidation-orders:SWAP",
     ]);
-    const shared = okx.subscriptions(["mark_price"], ["BTC-USD-SWAP", "BTC-USD-270326"]);
+    const shared = okx.subscriptions(
+      ["mark_price"],
+      [{ instrument: "BTC-USD-SWAP" }, { instrument: "BTC-USD-270326" }],
+    );
     expect(shared.filter(({ channel }) => channel === "index-tickers:BTC-USD").length).toBe(1);
     const all = okx.subscriptions([...okx.streams], instruments);
     expect(new Set(all.map(({ route }) => okx.connectionUrl("wss://host:8443", route)))).toEqual(
@@ -190,7 +258,7 @@ describe("subscriptions", () => {
       (_, i) => `funding-rate:币安人生币安人生-USD_UM-${i}-SWAP`,
     );
     expect(encoder.encode(okx.subscribeMessage(longest, 2 ** 31)).length).toBeLessThan(64 * 1024);
-    const swaps = Array.from({ length: 1000 }, (_, i) => `COIN${i}-USDT-SWAP`);
+    const swaps = Array.from({ length: 1000 }, (_, i) => ({ instrument: `COIN${i}-USDT-SWAP` }));
     const messages = okx.subscriptions([...okx.streams], swaps).length / okx.limits.channelsPerMessage;
     expect(messages).toBeLessThan(480);
     expect(okx.limits.failsWhole).toBe(false);

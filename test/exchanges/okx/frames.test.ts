@@ -1,6 +1,9 @@
 /** Frames written from the protocol page, each with what it must become. */
 import { describe, expect, test } from "bun:test";
+import { Collector } from "../../../src/exchanges/decoding/collector.ts";
 import { FRAME } from "../../../src/exchanges/decoding/decoder.ts";
+import { SymbolTable } from "../../../src/exchanges/decoding/symbols.ts";
+import { okx } from "../../../src/exchanges/okx.ts";
 import { type BenchOptions, decodeBoth } from "../decoder-bench.ts";
 import { Bench, LOCAL } from "./bench.ts";
 
@@ -212,6 +215,19 @@ describe("trades", () => {
     expect([rows.length, fallback]).toEqual([2, 1]);
   });
 
+  test("where trades are not wanted, a frame that only JSON reads takes back no row of the frames before it", () => {
+    const symbols = new SymbolTable({ open: true });
+    const collector = new Collector(okx, symbols);
+    const { bbo } = collector.writers;
+    const counters = { fallback: 0, inexact: 0, oversized: 0 };
+    const decoder = okx.createDecoder({ symbols, writers: { ...(bbo && { bbo }) }, counters });
+    const kindOf = (one: object) => decoder.decode(new TextEncoder().encode(JSON.stringify(one)), LOCAL, 7);
+    const quote = frame("bbo-tbt", [BOOK]);
+    expect([kindOf(quote), kindOf(quote)]).toEqual([FRAME.EVENTS, FRAME.EVENTS]);
+    expect(kindOf(frame("trades", [TRADE, { ...TRADE, count: "" }]))).toBe(FRAME.UNWANTED);
+    expect(collector.take()).toHaveLength(2);
+  });
+
   test("ids stay whole: 9007199254740993 of a spot trade, and ones with 48 characters", () => {
     const long = "123456789012345678901234567890123456789012345678";
     for (const tradeId of ["9007199254740993", long, "0012", "a-b"]) {
@@ -251,7 +267,9 @@ describe("trades", () => {
       expect(bench.gaps).toEqual([]);
       // 131 to 134 are missing: 140 stands for 135 to 140.
       send(4000, [140, 6]);
-      expect(bench.gaps).toEqual([{ symbol: 0, from: 3000, to: 4000, firstId: 131, lastId: 134 }]);
+      expect(bench.gaps).toEqual([
+        { kind: "missing", symbol: 0, from: 3000, to: 4000, firstId: 131, lastId: 134 },
+      ]);
       // A resend, and a trade that does not say for how many it stands.
       send(5000, [126, 26]);
       send(6000, [150]);
@@ -407,22 +425,63 @@ describe("liquidation-orders", () => {
     expect(decode(liquidations(...sides)).rows.map(({ side }) => side)).toEqual(["sell", "buy", null, "buy"]);
   });
 
-  test("the first frame of a connection is history when it is old or the receive time is not known", () => {
+  /** What `is_history` says in the rows of a frame of a connection. */
+  const told = (bench: Bench, connection: number, frame: object, local = LOCAL) =>
+    bench.decode(JSON.stringify(frame), { connection, local }).rows.map(({ is_history }) => is_history);
+
+  test("the first push of each connection is history, all of it, fresh or old, whenever it was received", () => {
+    const old = { ...DETAIL, ts: "1700000000000" };
+    const fresh = { ...DETAIL, ts: String(Math.floor(LOCAL / 1000)) };
+    const ways = [LOCAL, LOCAL + 86_400_000_000, 0].map((local) => {
+      const bench = new Bench({ known: KNOWN });
+      return [
+        told(bench, 1, liquidations(fresh, old, without(DETAIL, "ts")), local),
+        told(bench, 1, liquidations(old, fresh), local),
+        told(bench, 2, liquidations(fresh), local),
+        told(bench, 1, liquidations(fresh), local),
+        told(bench, 2, liquidations(old), local),
+      ];
+    });
+    for (const way of ways)
+      expect(way).toEqual([[true, true, true], [false, false], [true], [false], [false]]);
+  });
+
+  test("a push without details is not the history that is to come", () => {
     const bench = new Bench({ known: KNOWN });
-    const at = (connection: number, ageMs: number, local = LOCAL) => {
-      const ts = String(Math.floor(LOCAL / 1000) - ageMs);
-      const { rows } = bench.decode(JSON.stringify(liquidations({ ...DETAIL, ts })), { connection, local });
-      return rows.map(({ is_history }) => is_history);
+    const { arg, data } = liquidations(DETAIL);
+    expect(told(bench, 1, { arg, data: [] })).toEqual([]);
+    expect(told(bench, 1, { arg, data: [{ ...data[0], details: [] }] })).toEqual([]);
+    expect(told(bench, 1, { arg, data: [{ ...data[0], details: [] }, ...data] })).toEqual([true]);
+    expect(told(bench, 1, { arg, data: [] })).toEqual([]);
+    expect(told(bench, 1, liquidations(DETAIL))).toEqual([false]);
+  });
+
+  test("each kind of instrument is a subscription of its own", () => {
+    const bench = new Bench({ known: KNOWN });
+    const { data } = liquidations(DETAIL);
+    const push = (instType: string) => ({ arg: { channel: "liquidation-orders", instType }, data });
+    const seen = ["SWAP", "FUTURES", "SWAP", "FUTURES"].map((type) => told(bench, 1, push(type)));
+    expect(seen).toEqual([[true], [true], [false], [false]]);
+  });
+
+  test("an ack begins a subscription: asked for again, or of a later run whose connections count from 0 again", () => {
+    const bench = new Bench({ known: KNOWN });
+    const answer = (event: string, channel: string, instType: string) => {
+      const text = JSON.stringify({ id: "1", event, arg: { channel, instType }, connId: "a4d3ae55" });
+      expect(bench.decode(text, { connection: 1 }).kind).toBe(FRAME.CONTROL);
     };
-    expect(at(1, 6000)).toEqual([true]);
-    expect(at(1, 6000)).toEqual([false]);
-    expect(at(2, 4000)).toEqual([false]);
-    expect(at(2, 86_400_000)).toEqual([false]);
-    expect(at(3, 0, 0)).toEqual([true]);
-    expect(at(3, 0, 0)).toEqual([false]);
-    expect(decode(liquidations(without(DETAIL, "ts"))).rows).toMatchObject([
-      { is_history: null, timestamp: null },
-    ]);
+    answer("subscribe", "liquidation-orders", "SWAP");
+    expect(told(bench, 1, liquidations(DETAIL))).toEqual([true]);
+    // None of these is about it.
+    answer("subscribe", "instruments", "SWAP");
+    answer("subscribe", "liquidation-orders", "FUTURES");
+    answer("unsubscribe", "liquidation-orders", "SWAP");
+    expect(told(bench, 1, liquidations(DETAIL))).toEqual([false]);
+    expect(told(bench, 2, liquidations(DETAIL))).toEqual([true]);
+    answer("subscribe", "liquidation-orders", "SWAP");
+    expect(told(bench, 2, liquidations(DETAIL))).toEqual([false]);
+    expect(told(bench, 1, liquidations(DETAIL))).toEqual([true]);
+    expect(told(bench, 1, liquidations(DETAIL))).toEqual([false]);
   });
 
   test("a first frame about what was not asked for is the first all the same", () => {

@@ -1,0 +1,29 @@
+/**
+ * Loaded before the program: its drain thread does what the first word in the file TEST_DRAIN says. `hold`: it gets no
+ * time until the file says something else, as on a machine that is busy. `throw <n>`: an error that nobody catches,
+ * once for each n.
+ */
+import { existsSync, readFileSync } from "node:fs";
+
+const file = process.env.TEST_DRAIN ?? "";
+const LOOK_EVERY = 5;
+
+if (Bun.isMainThread) {
+  const Plain = Worker;
+  globalThis.Worker = class extends Plain {
+    constructor(url: string | URL, options?: WorkerOptions) {
+      const isDrain = String(url).endsWith("storage/worker.ts");
+      super(url, isDrain ? { ...options, preload: import.meta.path } : options);
+    }
+  };
+} else {
+  const read = () => (existsSync(file) ? readFileSync(file, "utf8").trim() : "");
+  let thrown = "";
+  setInterval(() => {
+    while (read() === "hold") Bun.sleepSync(LOOK_EVERY);
+    const word = read();
+    if (!word.startsWith("throw") || word === thrown) return;
+    thrown = word;
+    throw new Error(`nobody catches this (${word})`);
+  }, LOOK_EVERY);
+}
