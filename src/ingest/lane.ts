@@ -13,6 +13,7 @@ import { Channels } from "./channels.ts";
 import { Connections } from "./connections.ts";
 import { sequenceGapOf } from "./gaps.ts";
 import { Gates } from "./gates.ts";
+import { Kin } from "./kin.ts";
 import type {
   ConnectionNotice,
   ExchangeJob,
@@ -70,6 +71,7 @@ export class Lane {
   readonly #counters: DecodeCounters = { fallback: 0, inexact: 0, oversized: 0 };
   readonly #decoder: Decoder;
   readonly #facts: FrameFacts;
+  readonly #kin: Kin;
   readonly #channels = new Channels(this.#symbols);
   readonly #gates: Gates;
   readonly #sequence: SequenceFollower;
@@ -91,6 +93,7 @@ export class Lane {
     this.#events = events;
     this.#tap = raw?.tap ?? null;
     this.exchange = exchangeByName(name);
+    this.#kin = new Kin(this.exchange);
     this.#facts = {
       published: Number.NaN,
       handover: null,
@@ -119,6 +122,7 @@ export class Lane {
       events: {
         notice,
         instrumentOf: (symbol) => this.#symbols.instrumentOf(symbol),
+        kinOf: (symbol) => this.#kin.of(symbol),
         connectionOf: (channel) => this.#connections.find(channel),
         persists: (connection) => this.#connections.replacements.silentSymbols(connection, events.now()),
       },
@@ -168,7 +172,10 @@ export class Lane {
   /** Opens, changes and closes connections so that they carry exactly what the job wants. */
   apply(job: ExchangeJob): void {
     const now = this.#events.now();
-    for (const { instrument, number } of job.instruments) this.#symbols.add(instrument, number);
+    for (const { instrument, number } of job.instruments) {
+      this.#symbols.add(instrument, number);
+      this.#kin.add(instrument, number);
+    }
     this.#wish = job;
     // The old connection is about to carry everything again: planned once it does.
     if (this.#connections.replacements.current?.outcome === "given up") {

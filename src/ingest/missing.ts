@@ -4,6 +4,7 @@ import { type Channels, UNJUDGED } from "./channels.ts";
 import { ClockApart } from "./clock-apart.ts";
 import type { Gates } from "./gates.ts";
 import { type HoleReason, Holes } from "./holes.ts";
+import type { Kin } from "./kin.ts";
 import { Losses } from "./losses.ts";
 import type { ExchangeJob, GapNotice, IngestNotice } from "./messages.ts";
 import { SIBLINGS_ALIVE, Silences, type Source } from "./silences.ts";
@@ -20,6 +21,8 @@ const SIBLINGS_ALIVE_MIN = 500_000;
 export interface MissingEvents {
   notice(notice: IngestNotice): void;
   instrumentOf(symbol: number): string | null;
+  /** See {@link Kin.of}. */
+  kinOf(symbol: number): readonly number[];
   /** The connection that carries a channel. */
   connectionOf(channel: string): Connection | undefined;
   /** See {@link Silences}. */
@@ -47,7 +50,7 @@ export class Missing {
   }) {
     const { job, channels, gates, events } = options;
     const { exchange, bounds } = job;
-    const { instrumentOf } = events;
+    const { instrumentOf, kinOf } = events;
     this.#channels = channels;
     this.#watches = gates.watches;
     this.#promptStreams = options.promptStreams;
@@ -63,6 +66,7 @@ export class Missing {
       exchange,
       watches: gates.watches,
       instrumentOf,
+      kinOf,
       sourceOf: (stream, instrument) => this.#sourceOf(stream, instrument, events),
       notice: events.notice,
       renewed: (channel, from) => this.begin([channel], "silence", from),

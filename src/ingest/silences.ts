@@ -13,6 +13,12 @@ const RENEWALS_MAX = 2;
 /** From this many silent channels on, if they are half of its channels, a connection is replaced at once. */
 const MANY = 20;
 
+/**
+ * A channel that brought nothing in the last part of a silence of its symbol, this much of it, is suspected to have died
+ * with it.
+ */
+const SUSPECT_SHARE = 0.5;
+
 /** A symbol that brings nothing of a stream although its siblings live. */
 interface Silence {
   readonly stream: Stream;
@@ -37,6 +43,7 @@ export class Silences {
   readonly #exchange: string;
   readonly #watches: ReadonlyMap<Stream, SymbolWatch>;
   readonly #instrumentOf: (symbol: number) => string | null;
+  readonly #kinOf: (symbol: number) => readonly number[];
   readonly #sourceOf: (stream: Stream, instrument: string) => Source | null;
   readonly #notice: (notice: IngestNotice) => void;
   readonly #renewed: (channel: string, from: number) => void;
@@ -53,6 +60,8 @@ export class Silences {
     exchange: string;
     watches: ReadonlyMap<Stream, SymbolWatch>;
     instrumentOf(symbol: number): string | null;
+    /** See {@link Kin.of}. */
+    kinOf(symbol: number): readonly number[];
     /** null = not wanted, or known to bring nothing for another reason. */
     sourceOf(stream: Stream, instrument: string): Source | null;
     notice(notice: IngestNotice): void;
@@ -68,6 +77,7 @@ export class Silences {
     this.#exchange = options.exchange;
     this.#watches = options.watches;
     this.#instrumentOf = options.instrumentOf;
+    this.#kinOf = options.kinOf;
     this.#sourceOf = options.sourceOf;
     this.#notice = options.notice;
     this.#renewed = options.renewed;
@@ -126,18 +136,26 @@ export class Silences {
   }
 
   /**
-   * A symbol's channel was silent and lives now that it was asked for again: its other channels on the same connection
-   * that have brought nothing since then may be as dead, and too slow to be judged by themselves.
+   * A channel was silent and lives now that it was asked for again: other channels of its symbol on the same
+   * connection, under whatever id, may be as dead, and too slow to be judged by themselves.
    */
-  #suspectOthers({ stream, instrument, since, askedOn }: Silence, symbol: number, now: number): void {
-    for (const [other, watch] of this.#watches) {
-      if (other === stream || !(watch.lastEvent(symbol) <= since)) continue;
-      const suspect = this.#sourceOf(other, instrument);
-      if (suspect === null || suspect.connection !== askedOn || suspect.streams.includes(stream)) continue;
-      // A channel that has brought anything of the symbol lives: its rarer streams may just have nothing to tell.
-      if (suspect.streams.some((one) => (this.#watches.get(one)?.lastEvent(symbol) ?? 0) > since)) continue;
-      this.#ask(suspect.connection, suspect.channel, since);
-      watch.mended(symbol, now);
+  #suspectOthers({ stream, since, askedOn }: Silence, silent: number, now: number): void {
+    // What fell silent along with it may have had its last event a little later.
+    const limit = since + SUSPECT_SHARE * (now - since);
+    for (const symbol of this.#kinOf(silent)) {
+      const instrument = this.#instrumentOf(symbol);
+      if (instrument === null) continue;
+      for (const [other, watch] of this.#watches) {
+        const last = watch.lastEvent(symbol);
+        if (!(last <= limit)) continue;
+        const suspect = this.#sourceOf(other, instrument);
+        if (suspect === null || suspect.connection !== askedOn) continue;
+        if (symbol === silent && suspect.streams.includes(stream)) continue;
+        // A channel that has brought anything of the symbol lives: its rarer streams may just have nothing to tell.
+        if (suspect.streams.some((one) => (this.#watches.get(one)?.lastEvent(symbol) ?? 0) > limit)) continue;
+        this.#ask(suspect.connection, suspect.channel, Math.max(since, last));
+        watch.mended(symbol, now);
+      }
     }
   }
 

@@ -11,11 +11,13 @@ import { Connection } from "../../src/exchanges/connection.ts";
 import { Collector, type DecodedEvent } from "../../src/exchanges/decoding/collector.ts";
 import { SymbolTable } from "../../src/exchanges/decoding/symbols.ts";
 import { DIRECT } from "../../src/exchanges/dialer.ts";
+import { okx } from "../../src/exchanges/okx.ts";
 import { CONNECTION_WATCH, ConnectionWatch } from "../../src/exchanges/watchdog/connection-watch.ts";
 import { LagWatch } from "../../src/exchanges/watchdog/lag-watch.ts";
 import { SymbolWatch } from "../../src/exchanges/watchdog/symbol-watch.ts";
 import { Clock } from "../../src/ingest/clock.ts";
 import { Holes } from "../../src/ingest/holes.ts";
+import { Kin } from "../../src/ingest/kin.ts";
 import { Lane } from "../../src/ingest/lane.ts";
 import type { ExchangeJob, GapNotice, IngestNotice, LaneBounds } from "../../src/ingest/messages.ts";
 import { Replacements } from "../../src/ingest/replacements.ts";
@@ -310,6 +312,7 @@ describe("silent symbols of one connection", () => {
       exchange: "binance",
       watches: new Map([["bbo", watch]]),
       instrumentOf: (symbol) => `c${symbol}`,
+      kinOf: (symbol) => [symbol],
       sourceOf: (_, channel) => ({ channel, streams: ["bbo"], connection }),
       notice: () => undefined,
       renewed: (channel) => holes.push(channel),
@@ -376,6 +379,7 @@ describe("a silent symbol beside others", () => {
       exchange: "okx",
       watches,
       instrumentOf: () => "c",
+      kinOf: (symbol) => [symbol],
       sourceOf: (stream) => ({ channel: `${stream}:c`, streams: [stream], connection }),
       notice: () => undefined,
       renewed: (channel, from) => holes.push([channel, from]),
@@ -426,6 +430,55 @@ describe("a silent symbol beside others", () => {
     expect(renewed).toEqual([["bbo:c"]]);
   });
 
+  test("under whatever id: the index of a swap that lives again is asked for as well, though its price came later", () => {
+    const names = ["BTC-USDT-SWAP", "BTC-USDT", "ETH-USDT"];
+    const kin = new Kin(okx);
+    for (const [number, name] of names.entries()) kin.add(name, number);
+    const bbo = new SymbolWatch({ floor: 1000 });
+    const prices = new SymbolWatch({ floor: 60_000 });
+    const channelOf = (stream: Stream, instrument: string) => `${stream}:${instrument}`;
+    const { connection, renewed } = watched(
+      ["bbo:BTC-USDT-SWAP", "mark_price:BTC-USDT", "mark_price:ETH-USDT"],
+      () => now,
+    );
+    const holes: [string, number][] = [];
+    const all = new Silences({
+      exchange: "okx",
+      watches: new Map([
+        ["bbo", bbo],
+        ["mark_price", prices],
+      ]),
+      instrumentOf: (symbol) => names[symbol] ?? null,
+      kinOf: (symbol) => kin.of(symbol),
+      sourceOf: (stream, instrument) => ({
+        channel: channelOf(stream, instrument),
+        streams: [stream],
+        connection,
+      }),
+      notice: () => undefined,
+      renewed: (channel, from) => holes.push([channel, from]),
+      persists: () => false,
+      siblingsAlive: SECOND,
+      unjudged: [],
+    });
+    let now = 0;
+    for (; now < 60 * SECOND; now += SECOND / 20) {
+      bbo.observe(0, now);
+      if (now % SECOND === 0) for (const index of [1, 2]) prices.observe(index, now);
+    }
+    const died = now;
+    // The last price of both indices comes after the last of the swap's.
+    for (const index of [1, 2]) prices.observe(index, died + SECOND / 10);
+    for (; now < died + 6 * SECOND; now += SECOND) all.tick(now);
+    expect(renewed).toEqual([["bbo:BTC-USDT-SWAP"]]);
+    bbo.renewed(0, now);
+    bbo.observe(0, now + SECOND / 10);
+    all.tick(now + SECOND / 10);
+    // Another symbol's index, as silent, is none of its business.
+    expect(renewed.slice(1)).toEqual([["mark_price:BTC-USDT"]]);
+    expect(holes.slice(1)).toEqual([["mark_price:BTC-USDT", died + SECOND / 10]]);
+  });
+
   test("liquidations that end with a cascade are not silent, and are asked for again along with what is", () => {
     const watches = new Map(
       ["bbo", "liquidation"].map((stream) => [stream as Stream, new SymbolWatch({ floor: 1000 })]),
@@ -436,6 +489,7 @@ describe("a silent symbol beside others", () => {
       exchange: "bybit",
       watches,
       instrumentOf: () => "c",
+      kinOf: (symbol) => [symbol],
       sourceOf: (stream) => ({ channel: `${stream}:c`, streams: [stream], connection }),
       notice: () => undefined,
       renewed: () => undefined,
