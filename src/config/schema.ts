@@ -589,7 +589,8 @@ const sections = z.strictObject({
       meaning: "An answer of the status API is at most this old: however many ask, it is made this often.",
     }),
     max_connections: setting(wholeNumber(1, 10_000), 256, {
-      meaning: "Connections to the status API at once; more are closed.",
+      meaning:
+        "Connections to the status API at once. For a further one that is closed which has asked for nothing for the longest time.",
     }),
     /** a second */
     max_requests: setting(wholeNumber(1, 1_000_000), 200, {

@@ -87,6 +87,54 @@ export class Turnstile {
   }
 }
 
+/** What {@link Places} needs of a connection. */
+interface Closable {
+  destroy(): unknown;
+  once(event: "close", listener: () => void): unknown;
+}
+
+/**
+ * The connections, no more than `max`. Where all places are taken, the connection that has asked for nothing for the
+ * longest time gives up its own: a crowd that holds connections open must not keep a probe out, for which an
+ * orchestrator would end the recording. Only where every connection waits for an answer is the newcomer closed.
+ */
+export class Places<C extends Closable> {
+  readonly #max: number;
+  /** Those that wait for no answer, the longest first. */
+  readonly #idle = new Set<C>();
+  readonly #busy = new Set<C>();
+
+  constructor(max: number) {
+    this.#max = max;
+  }
+
+  /** A connection was opened. */
+  enter(connection: C): void {
+    if (this.#idle.size + this.#busy.size >= this.#max) {
+      const [longest] = this.#idle;
+      const leaving = longest ?? connection;
+      this.#idle.delete(leaving);
+      leaving.destroy();
+      if (leaving === connection) return;
+    }
+    this.#idle.add(connection);
+    connection.once("close", () => {
+      this.#idle.delete(connection);
+      this.#busy.delete(connection);
+    });
+  }
+
+  /** A request has come over it. */
+  asked(connection: C): void {
+    if (this.#idle.delete(connection)) this.#busy.add(connection);
+  }
+
+  /** It waits for no answer any more. */
+  answered(connection: C): void {
+    if (this.#busy.delete(connection)) this.#idle.add(connection);
+  }
+}
+
 /**
  * Starts the status API.
  *
@@ -107,6 +155,7 @@ export async function serveStatus(options: {
     ...(options.liveInterval === undefined ? {} : { liveInterval: options.liveInterval }),
   });
   const turnstile = new Turnstile(settings.max_requests);
+  const places = new Places<Socket>(settings.max_connections);
   const unanswered = new WeakMap<Socket, { count: number; last: Promise<void> }>();
   const server = createServer(
     {
@@ -120,6 +169,7 @@ export async function serveStatus(options: {
       const { socket } = incoming;
       const before = unanswered.get(socket) ?? { count: 0, last: Promise.resolve() };
       unanswered.set(socket, before);
+      places.asked(socket);
       if (before.count >= PIPELINED_MAX) {
         socket.destroy();
         return;
@@ -128,10 +178,13 @@ export async function serveStatus(options: {
       // In turn, so that a connection never waits at the turnstile more than once.
       before.last = before.last
         .then(() => answer(incoming, outgoing, (request) => app.fetch(request), turnstile))
-        .finally(() => before.count--);
+        .finally(() => {
+          before.count--;
+          if (before.count === 0) places.answered(socket);
+        });
     },
   );
-  server.maxConnections = settings.max_connections;
+  server.on("connection", (socket: Socket) => places.enter(socket));
   // Whoever neither sends nor reads: an answer that nobody takes is not kept for ever.
   server.timeout = settings.idle_timeout;
   const address = await listen(server, host, port);

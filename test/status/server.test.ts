@@ -3,7 +3,7 @@ import { afterEach, describe, expect, test } from "bun:test";
 import { EventEmitter } from "node:events";
 import { connect, type Socket } from "node:net";
 import { settingsSchema } from "../../src/config/schema.ts";
-import { AddressError, type StatusServer, serveStatus, Turnstile } from "../../src/status/server.ts";
+import { AddressError, Places, type StatusServer, serveStatus, Turnstile } from "../../src/status/server.ts";
 import type { Snapshot } from "../../src/status/snapshot.ts";
 import { madeUpSnapshot } from "../helpers/snapshot.ts";
 import { waitFor, within } from "../helpers/wait.ts";
@@ -126,12 +126,11 @@ describe("requests", () => {
 });
 
 describe("bounds", () => {
-  test("more connections than status.max_connections are closed; when some leave, others may come", async () => {
+  test("more connections than status.max_connections that wait for answers are closed; when some leave, others may come", async () => {
     const { url } = await serve({ max_connections: 5 });
     const first = Array.from({ length: 5 }, () => client(url));
-    await waitFor("five connections", () => first.every(({ state }) => state.connected));
-    for (const { write } of first) write(GET("/health"));
-    await waitFor("five answers", () => first.every(({ state }) => state.text.includes(" 200 ")));
+    for (const { write } of first) write(GET("/events"));
+    await waitFor("five that listen", () => first.every(({ state }) => state.text.includes("data: ")));
     const more = Array.from({ length: 10 }, () => client(url));
     await waitFor("the others closed", () => more.every(({ state }) => state.closed));
     expect(first.some(({ state }) => state.closed)).toBe(false);
@@ -140,6 +139,57 @@ describe("bounds", () => {
       const answer = await fetch(`${url}/health`).catch(() => null);
       return answer?.status === 200;
     });
+  });
+
+  test("connections that are held open and ask for nothing keep nobody out, nor those that never end a request", async () => {
+    const { url } = await serve({ max_connections: 5, max_streams: 2 });
+    const listening = client(url);
+    listening.write(GET("/events"));
+    await waitFor("one that listens", () => listening.state.text.includes("data: "));
+    const kept = Array.from({ length: 20 }, () => client(url));
+    for (const [index, { write }] of kept.entries())
+      write(index % 2 === 0 ? GET("/health") : "GET /health HTTP/1.1\r\nHost: x\r\n");
+    await waitFor(
+      "all but the last four closed",
+      () => kept.filter(({ state }) => state.closed).length >= kept.length - 4,
+    );
+    for (let probe = 0; probe < 20; probe++) {
+      const { write, state } = client(url);
+      write(GET("/livez"));
+      await waitFor("an answer", () => state.text.includes(" 200 "));
+    }
+    expect(listening.state.closed).toBe(false);
+  }, 180_000);
+
+  test("the connection that has asked for nothing for the longest time gives up its place", () => {
+    const places = new Places<EventEmitter & { destroy: () => void }>(3);
+    const gone: string[] = [];
+    const come = (name: string) => {
+      const one = Object.assign(new EventEmitter(), {
+        destroy: () => {
+          gone.push(name);
+          one.emit("close");
+        },
+      });
+      places.enter(one);
+      return one;
+    };
+    const [a, b, c] = [come("a"), come("b"), come("c")];
+    places.asked(a);
+    places.answered(a);
+    come("d");
+    expect(gone).toEqual(["b"]);
+    b.emit("close");
+    places.asked(a);
+    places.asked(c);
+    come("e");
+    expect(gone).toEqual(["b", "d"]);
+    a.emit("close");
+    const f = come("f");
+    expect(gone).toEqual(["b", "d"]);
+    places.asked(f);
+    come("g");
+    expect(gone).toEqual(["b", "d", "e"]);
   });
 
   test("requests above the rate wait: an exact schedule", () => {
