@@ -189,13 +189,10 @@ export class Monitor {
     // Paced streams over all workers: one instrument that goes on is life.
     const paced = new Map<string, number>();
     const offered: number[] = [];
-    // What was damaged on disk is lost as well, and stands in the balance beside what found no room.
-    let dropped = this.#spoiledRows();
-    for (const { exchange, stream, handle, views } of this.#rings) {
-      const reading = readRing(handle, views);
+    const rings = this.#readRings();
+    for (const { exchange, stream, ...reading } of rings) {
       received[stream] += reading.offered;
       offered.push(reading.offered);
-      dropped += reading.dropped;
       if (!PACED_STREAMS.includes(stream)) continue;
       const name = `${exchange}/${stream}`;
       paced.set(name, (paced.get(name) ?? 0) + reading.offered);
@@ -203,9 +200,7 @@ export class Monitor {
     for (const [name, offered] of paced) this.#silence.sample(name, offered, now);
     for (const stream of STREAM_NAMES) this.#rates[stream].sample(received[stream], now);
     this.#sampleLanes(offered, now);
-    this.#drops.add(dropped - this.#drops.total, now);
-    const reconnects = this.#ingest.exchanges.reduce((sum, one) => sum + one.reconnects, 0);
-    this.#reconnects.add(reconnects - this.#reconnects.total, now);
+    this.#count(rings, this.#spoiledRows(), now);
     const notKept = this.#framesNotKept();
     if (notKept > this.#notKept) {
       this.#log.warn("frames_not_kept", {
@@ -215,7 +210,19 @@ export class Monitor {
       });
     }
     this.#notKept = notKept;
-    this.#judge(this.#readRings(), now);
+    this.#judge(rings, now);
+  }
+
+  /**
+   * Takes up what was dropped and opened again since the last reading.
+   *
+   * @param spoiled what was damaged on disk is lost as well, and stands in the balance beside what found no room
+   */
+  #count(rings: readonly RingStatus[], spoiled: number, now: number): void {
+    const dropped = rings.reduce((sum, ring) => sum + ring.dropped, spoiled);
+    this.#drops.add(dropped - this.#drops.total, now);
+    const reconnects = this.#ingest.exchanges.reduce((sum, one) => sum + one.reconnects, 0);
+    this.#reconnects.add(reconnects - this.#reconnects.total, now);
   }
 
   /** @param offered events by number of ring */
@@ -369,6 +376,8 @@ export class Monitor {
     const spoiled = this.#spoiledRows();
     const rings = this.#readRings();
     const published = rings.reduce((sum, ring) => sum + ring.published, recoveredPublished);
+    // Not only every so often: an answer that shows a drop or a reconnect has it in its windows and its state as well.
+    this.#count(rings, spoiled, now);
     this.#judge(rings, now);
     const { exchanges } = this.#ingest;
     const lastEvents = exchanges.map((one) => one.lastEvent).filter((at) => at !== null);

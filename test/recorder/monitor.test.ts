@@ -126,6 +126,22 @@ describe("state cases", () => {
     ]);
   });
 
+  test("an answer that shows a drop or a reconnect has it in its windows and its state, between two samples too", () => {
+    const { offer, state, monitor, ingest } = monitored({ bbo: 128, mark_price: 128 });
+    expect(state().state).toBe("READY");
+    offer("binance/bbo", 130);
+    ingest.exchanges = [statsOf("binance", { reconnects: 1 }), statsOf("okx")];
+    expect(monitor.snapshot()).toMatchObject({
+      state: "DEGRADED",
+      drops15m: 2,
+      reconnects15m: 1,
+      reconnects: { binance: 1, okx: 0 },
+      balance: { dropped: 2, holds: true },
+    });
+    monitor.sample();
+    expect(monitor.snapshot()).toMatchObject({ drops15m: 2, reconnects15m: 1 });
+  });
+
   test("rows that were damaged on disk are drops of the window, as they are of the balance", () => {
     const { clock, offer, take, state, monitor, rings } = monitored();
     offer("binance/bbo", 10);
