@@ -42,6 +42,8 @@ export class RowGate implements RowWriter {
   readonly #timely: boolean;
   readonly #connection: number;
   readonly #lag: LagRecorder | null;
+  /** Slot of `is_history`; -1 where the stream has none. */
+  readonly #history: number;
   /** Symbols of the rows since {@link mark}. */
   readonly #markedSymbols = new Int32Array(FRAME_ROWS_MAX);
   #marked = 0;
@@ -72,6 +74,7 @@ export class RowGate implements RowWriter {
     this.#facts = options.facts;
     this.#timely = TIMELY.includes(options.stream);
     this.#connection = LAYOUTS[options.stream].connection;
+    this.#history = LAYOUTS[options.stream].numbers.indexOf("is_history");
     this.row = options.to.row;
     this.#lag = options.lag ?? null;
   }
@@ -119,7 +122,9 @@ export class RowGate implements RowWriter {
     ) {
       return true;
     }
-    this.#lag?.observe(local, local - told);
+    // What is sent as history tells nothing of how late the connection is.
+    const isHistory = this.#history >= 0 && numbers[this.#history] === 1;
+    this.#lag?.observe(local, isHistory ? Number.NaN : local - told);
     if (symbol >= this.#rows.length) this.#grow(symbol);
     this.#rows[symbol]++;
     if (this.#marked < FRAME_ROWS_MAX) this.#markedSymbols[this.#marked++] = symbol;

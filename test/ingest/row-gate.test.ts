@@ -4,6 +4,7 @@ import { LAYOUTS, LOCAL, PUBLISHED, SYMBOL, TIMESTAMP } from "../../src/events/l
 import type { Stream } from "../../src/events/streams.ts";
 import { SYMBOL_WATCH, SymbolWatch } from "../../src/exchanges/watchdog/symbol-watch.ts";
 import { Handover } from "../../src/ingest/handover.ts";
+import { createLagMemory, LagRecorder, readLags } from "../../src/ingest/lag-histogram.ts";
 import { type FrameFacts, RowGate } from "../../src/ingest/row-gate.ts";
 import { createRing, readRing, viewsOf } from "../../src/ring/memory.ts";
 import { RingProducer } from "../../src/ring/producer.ts";
@@ -33,7 +34,8 @@ function bench(stream: Stream = "trade", capacity = 64) {
       return this.snapshot;
     },
   };
-  const gate = new RowGate({ stream, to: ring, watch, facts });
+  const lags = createLagMemory();
+  const gate = new RowGate({ stream, to: ring, watch, facts, lag: new LagRecorder(lags) });
   const commit = (row: Given): boolean => {
     const { symbol, local, timestamp = Number.NaN, published = Number.NaN, connection = 1 } = row;
     gate.row.numbers[SYMBOL] = symbol;
@@ -48,7 +50,8 @@ function bench(stream: Stream = "trade", capacity = 64) {
     const { offered, accepted, dropped } = readRing(handle, viewsOf(handle));
     return { offered, accepted, dropped };
   };
-  return { gate, ring, facts, observed, commit, counts };
+  const lag = () => readLags([new Float64Array(lags)]);
+  return { gate, ring, facts, observed, commit, counts, lag };
 }
 
 /** A hand-over that admits what it is told to. */
@@ -227,5 +230,23 @@ describe("a planned replacement", () => {
     gate.mark();
     commit({ symbol: 1, local: 12, timestamp: 100, connection: 2 });
     expect([handover.suppressed, counts().accepted]).toEqual([1, 1]);
+  });
+});
+
+describe("lag", () => {
+  test("is from publication, else from when it happened; what is sent as history has none, and is an event", () => {
+    const { gate, commit, counts, lag } = bench("liquidation");
+    const history = LAYOUTS.liquidation.numbers.indexOf("is_history");
+    gate.row.numbers[history] = 1;
+    commit({ symbol: 1, local: 10_800_000_000, timestamp: 50 });
+    expect(lag()).toMatchObject({ count: 0, sum: 0, last: 10_800_000_000 });
+    gate.row.numbers[history] = 0;
+    commit({ symbol: 1, local: 1000, timestamp: 400 });
+    commit({ symbol: 1, local: 1000, timestamp: 400, published: 700 });
+    expect(lag()).toMatchObject({ count: 2, sum: 900, last: 1000 });
+    gate.row.numbers[history] = Number.NaN;
+    commit({ symbol: 1, local: 1100, timestamp: 1000 });
+    expect(lag()).toMatchObject({ count: 3, sum: 1000 });
+    expect(counts().accepted).toBe(4);
   });
 });
