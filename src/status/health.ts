@@ -17,7 +17,7 @@ export interface HealthInput {
   readonly lag: number | null;
   /** By how much the exchange's clock is ahead of ours. */
   readonly offset: number | null;
-  /** Silence of a paced stream that is too long (`silence.threshold`). */
+  /** Silence that is too long of a stream that comes often (`silence.threshold`). */
   readonly silence: number;
   /** Lag that is too much (`connection.lag`). */
   readonly lagMax: number;
@@ -25,6 +25,8 @@ export interface HealthInput {
 
 /** Streams without a rate may be silent for this many of their mean intervals. */
 const INTERVALS_MAX = 50;
+/** Those with one for so many: OKX sends the funding of an instrument about once a minute, of many in a row. */
+const PACED_INTERVALS_MAX = 10;
 
 /**
  * Offline, waiting, silent, lagging or fresh: the first that holds.
@@ -36,9 +38,8 @@ export function healthOf(input: HealthInput): Health {
   const { stream, age, interval, lag, offset, silence, lagMax } = input;
   if (!input.online) return "offline";
   if (age === null) return "waiting";
-  const patience = PACED_STREAMS.includes(stream)
-    ? silence
-    : Math.max(silence, INTERVALS_MAX * (interval ?? 0));
+  const intervals = PACED_STREAMS.includes(stream) ? PACED_INTERVALS_MAX : INTERVALS_MAX;
+  const patience = Math.max(silence, intervals * (interval ?? 0));
   if (stream !== "liquidation" && age > patience) return "silent";
   // A published time of a clock that is ahead makes lags look smaller by as much.
   if (TIMELY.includes(stream) && lag !== null && lag + (offset ?? 0) > lagMax) return "lagging";

@@ -18,6 +18,12 @@ const cases: readonly [string, Partial<HealthInput>, string][] = [
   ["nothing has come yet", { age: null }, "waiting"],
   ["a paced stream at its threshold", { age: 10_000 }, "fresh"],
   ["a paced stream beyond it", { age: 10_001 }, "silent"],
+  [
+    "a paced stream that comes once in half a minute",
+    { stream: "funding", interval: 30_000, age: 60_000 },
+    "fresh",
+  ],
+  ["the same, ten times as long", { stream: "funding", interval: 30_000, age: 300_001 }, "silent"],
   ["a stream without a rate that is busy", { stream: "trade", age: 10_001 }, "silent"],
   ["one that is always slow", { stream: "trade", interval: 60_000, age: 2_000_000 }, "fresh"],
   ["one that is always slow, and slower", { stream: "trade", interval: 60_000, age: 3_000_001 }, "silent"],
