@@ -281,6 +281,41 @@ describe("when the other side does not play along", () => {
     expect(told()).toContain('"event":"notify_unsent","channel":"webhook","events":1000}');
   });
 
+  test("the last message is sent again as well: a 500 and a 429 at the end cost nothing", async () => {
+    const { got, url } = serve((_path, n) => {
+      if (n === 1) return new Response("", { status: 500 });
+      return n === 2
+        ? new Response("", { status: 429, headers: { "retry-after": "1" } })
+        : new Response("ok");
+    });
+    const { log, close, told } = notifier({
+      ...hook(url),
+      "notify.gather": "1h",
+      "notify.stop_timeout": "60s",
+    });
+    log.error("thread_died", { thread: "drain", why: "no memory" });
+    await within("the end", close());
+    expect(got.length).toBe(3);
+    expect(messageSchema.parse(got[2]?.body).text).toContain("the drain died");
+    expect(told()).not.toContain("notify_unsent");
+    expect(told().split("notify_failed").length).toBe(3);
+  });
+
+  test("what the other side wants to have later than the end is given up at once", async () => {
+    const { got, url } = serve(() => new Response("", { status: 429, headers: { "retry-after": "600" } }));
+    const { log, close, told } = notifier({
+      ...hook(url),
+      "notify.gather": "1h",
+      "notify.stop_timeout": "1m",
+    });
+    log.warn("gap", gap);
+    // Far less than stop_timeout.
+    await within("the end", close(), { timeout: 50_000 });
+    expect(got.length).toBe(1);
+    expect(told()).toContain('"retry_in_ms":null');
+    expect(told()).toContain("notify_unsent");
+  });
+
   test("hanging at the end: no longer than notify.stop_timeout", async () => {
     const { got, url } = serve(() => new Promise<Response>(() => undefined));
     const { log, close, told } = notifier({ ...hook(url), "notify.stop_timeout": "50ms" });

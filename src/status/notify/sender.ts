@@ -36,6 +36,8 @@ export class Sender {
   #timer: ReturnType<typeof setTimeout> | null = null;
   #sending: Promise<void> | null = null;
   #closing = false;
+  /** When the end comes and nothing is sent any more, performance.now(). */
+  #endsAt = Number.POSITIVE_INFINITY;
   /** When the last message was sent, performance.now(). */
   #lastAt = Number.NEGATIVE_INFINITY;
   #messages = 0;
@@ -67,14 +69,22 @@ export class Sender {
     this.#wait(Math.max(gather, this.#lastAt + interval - performance.now()));
   }
 
-  /** Sends at once what waits; what has not been sent in `timeout` ms is given up, counted in the log. */
+  /**
+   * Sends at once what waits, again with back-off where that fails: the last message says why a run has ended. What has
+   * not been sent in `timeout` ms is given up, counted in the log.
+   */
   async close(timeout: number): Promise<void> {
     this.#closing = true;
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
+    this.#endsAt = performance.now() + timeout;
     const limit = setTimeout(() => this.#abort.abort(), timeout);
     await this.#sending;
-    if (!this.#digest.empty && !this.#abort.signal.aborted) await this.#send();
+    while (!this.#digest.empty && !this.#abort.signal.aborted) {
+      const pause = await this.#send();
+      if (pause === null) break;
+      await Bun.sleep(pause);
+    }
     clearTimeout(limit);
     if (this.#digest.empty) return;
     const { name: channel } = this.#channel;
@@ -85,16 +95,17 @@ export class Sender {
     if (this.#closing) return;
     this.#timer = setTimeout(() => {
       this.#timer = null;
-      this.#sending = this.#send().finally(() => {
+      this.#sending = this.#send().then((pause) => {
         this.#sending = null;
+        if (pause !== null && pause > 0) this.#wait(pause);
         if (this.#timer === null && !this.#digest.empty) this.#wait(this.#bounds.interval);
       });
     }, ms);
     this.#timer.unref();
   }
 
-  /** One attempt. Never throws. */
-  async #send(): Promise<void> {
+  /** One attempt. Never throws. Tells in how many ms the next one is due: 0 = none is, null = it would come too late. */
+  async #send(): Promise<number | null> {
     const { name: channel } = this.#channel;
     const batch = this.#digest.take();
     const id = this.#idOf(batch);
@@ -102,8 +113,7 @@ export class Sender {
     try {
       await this.#channel.send(messageOf(batch, id, this.#instance, this.#redact), signal);
     } catch (error) {
-      this.#failed(error, () => this.#digest.putBack(batch));
-      return;
+      return this.#failed(error, () => this.#digest.putBack(batch));
     }
     this.#lastAt = performance.now();
     this.#last = { id: "", size: 0 };
@@ -112,6 +122,7 @@ export class Sender {
     if (attempts > 0) this.#log.info("notify_recovered", { channel, attempts: attempts + 1 });
     const { news } = batch;
     this.#log.debug("notify_sent", { channel, events: news.length, held_back: sizeOf(batch) - news.length });
+    return 0;
   }
 
   /** The same for what is sent again as it was: it may have arrived though no answer came. */
@@ -122,7 +133,8 @@ export class Sender {
     return this.#last.id;
   }
 
-  #failed(cause: unknown, putBack: () => void): void {
+  /** See {@link #send} for what it returns. */
+  #failed(cause: unknown, putBack: () => void): number | null {
     const { name: channel } = this.#channel;
     const error = this.#redact(cause instanceof Error ? cause.message : String(cause));
     if (cause instanceof SendError && cause.permanent) {
@@ -135,15 +147,12 @@ export class Sender {
         retry_in_ms: null,
         mend: `check notify.${channel === "telegram" ? "telegram_token and notify.telegram_chat" : "webhook_url"}`,
       });
-      return;
+      return 0;
     }
     putBack();
-    if (this.#closing) {
-      this.#log.warn("notify_failed", { channel, error, retry_in_ms: null });
-      return;
-    }
-    const retryIn = this.#backoff.next(cause instanceof SendError ? cause.retryAfter : 0);
-    this.#log.warn("notify_failed", { channel, error, retry_in_ms: retryIn });
-    this.#wait(retryIn);
+    const pause = Math.max(1, this.#backoff.next(cause instanceof SendError ? cause.retryAfter : 0));
+    const isInTime = performance.now() + pause < this.#endsAt;
+    this.#log.warn("notify_failed", { channel, error, retry_in_ms: isInTime ? pause : null });
+    return isInTime ? pause : null;
   }
 }
