@@ -79,6 +79,8 @@ export class Monitor {
   drainFault: string | null = null;
   /** Rows of earlier runs' journals that have arrived at the destination. */
   recoveredPublished = 0;
+  /** Events in files that earlier runs left in the outbox and that have arrived. */
+  earlierPublished = 0;
   /** Rows of earlier runs that were taken over and then lost on disk. */
   recoveredSpoiled = 0;
   /** Recorded symbols by exchange. */
@@ -427,6 +429,7 @@ export class Monitor {
       ),
       writer: {
         filesWritten: this.#filesWritten,
+        earlierRows: this.earlierPublished,
         activeBuffers: this.#drain.stats.openSegments,
         inFlightUploads: this.#uploader.inFlight,
         uploadFailures: this.#uploader.failures,

@@ -1,4 +1,5 @@
 import type { Settings } from "../config/schema.ts";
+import { STREAM_NAMES } from "../events/streams.ts";
 import type { GapNotice } from "../ingest/messages.ts";
 import type { Logger } from "../status/log.ts";
 import type { FinishedFile, SpoiledRows } from "../storage/drain.ts";
@@ -22,8 +23,13 @@ import type { RunRing } from "./rings.ts";
 export interface PublicationEvents {
   /** The outbox is full, or no longer. */
   full(isFull: boolean): void;
-  /** A file has arrived. @param recovered rows of earlier runs in it */
-  published(recovered: number): void;
+  /**
+   * A file has arrived.
+   *
+   * @param recovered events of earlier runs in it, taken over from their journals
+   * @param earlier events in it that an earlier run had put into its outbox: no part of this run's balance
+   */
+  published(recovered: number, earlier: number): void;
   /** Rows of earlier runs were lost on disk. */
   recoveredSpoiled(rows: number): void;
   gaps(gaps: readonly GapNotice[]): void;
@@ -166,7 +172,8 @@ export class Publication {
     const { key, exchange, stream, rows } = file;
     const ring = file.ring === null ? undefined : this.#rings[file.ring];
     if (ring !== undefined) ring.published += rows ?? 0;
-    this.#events.published(file.ring === RECOVERED_RING ? (rows ?? 0) : 0);
+    const isEarlier = file.ring === null && STREAM_NAMES.some((name) => name === stream);
+    this.#events.published(file.ring === RECOVERED_RING ? (rows ?? 0) : 0, isEarlier ? (rows ?? 0) : 0);
     const { destination, bytes, attempts, found, recovered } = arrival;
     this.#log.info("file_published", {
       key,

@@ -140,8 +140,9 @@ export class Recorder {
       events: {
         // What is sealed meanwhile stays in its journal, up to journal.max_bytes.
         full: (isFull) => this.#drain.hold(isFull),
-        published: (recovered) => {
+        published: (recovered, earlier) => {
           this.#monitor.recoveredPublished += recovered;
+          this.#monitor.earlierPublished += earlier;
           this.#monitor.filePublished();
         },
         recoveredSpoiled: (rows) => {

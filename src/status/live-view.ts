@@ -39,7 +39,7 @@ export function destinationsOf({ destinations }: Snapshot): Live["destinations"]
 /** What has been written, and what is on its way. */
 export function writerOf({ balance, writer, lastWrite }: Snapshot): Live["writer"] {
   return {
-    total_written: balance.published,
+    total_written: balance.published + writer.earlierRows,
     files_written: writer.filesWritten,
     pending_events: balance.inJournal + balance.inTable,
     active_buffers: writer.activeBuffers,

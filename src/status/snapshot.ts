@@ -103,6 +103,8 @@ export interface Snapshot {
   readonly reconnects: Readonly<Record<string, number>>;
   readonly writer: {
     readonly filesWritten: number;
+    /** Events in files of earlier runs that stood in the outbox; the balance of this run does not have them. */
+    readonly earlierRows: number;
     readonly activeBuffers: number;
     readonly inFlightUploads: number;
     readonly uploadFailures: number;

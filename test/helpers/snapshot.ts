@@ -140,7 +140,7 @@ export function madeUpSnapshot(changes: Partial<Snapshot> = {}, wrong: Partial<S
       },
     ],
     reconnects: { okx: 2 },
-    writer: { filesWritten: 1, activeBuffers: 1, inFlightUploads: 1, uploadFailures: 4 },
+    writer: { filesWritten: 1, earlierRows: 0, activeBuffers: 1, inFlightUploads: 1, uploadFailures: 4 },
     journal: { bytes: 10, maxBytes: 100 },
     drain: { rebuilds: 0 },
     outbox: { files: 2, bytes: 2048, maxBytes: 0, since: 1_795_239_991_000 },
