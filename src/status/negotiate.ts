@@ -7,6 +7,7 @@ const FORMS: Readonly<Record<string, MetricsForm>> = {
   "application/json": "json",
   "application/openmetrics-text": "openmetrics",
   "text/plain": "text",
+  "text/*": "text",
   "*/*": "json",
   "application/*": "json",
 };

@@ -9,6 +9,7 @@ const CASES: readonly [string | null, MetricsForm, string][] = [
   ["application/json, text/plain, */*", "json", "axios"],
   ["text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", "json", "a browser"],
   ["text/plain", "text", "text asked for"],
+  ["text/*", "text", "any text"],
   ["TEXT/PLAIN; version=0.0.4", "text", "in capitals"],
   [
     "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2",

@@ -141,6 +141,25 @@ describe("what arrives", () => {
     expect(text).toContain("the drain worker died, the recorder ends: out of memory");
   });
 
+  test("an end that was asked for is no alarm, and one that lost something says so", async () => {
+    for (const [end, headline, line] of [
+      [{ lost: 0, holds: true }, "tapedeck tape-1 has ended", "run r has ended"],
+      [
+        { lost: 7, holds: false },
+        "tapedeck tape-1 has ended",
+        "run r has ended, 7 rows found no file, the balance does not hold",
+      ],
+    ] as const) {
+      const { got, url } = serve();
+      const { log, close } = notifier({ ...hook(url), "notify.gather": "1h" });
+      log.info("state_change", { from: "READY", to: "OFFLINE", reason: "no WebSocket is connected" });
+      log.info("collector_stop", { run: "r", ...end });
+      await close();
+      const lines = messageSchema.parse(got[0]?.body).text.split("\n");
+      expect([lines[0], lines.at(-1)?.replace(/^\S+ UTC /, "")]).toEqual([headline, line]);
+    }
+  });
+
   test("only what is wanted", async () => {
     const { got, url } = serve();
     const { log, close } = notifier({ ...hook(url), "notify.events": "state" });

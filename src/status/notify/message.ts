@@ -24,8 +24,11 @@ const KIND_NAMES: Readonly<Record<NewsKind, string>> = {
 /** Puts a batch into words. */
 export function messageOf(batch: Batch, id: string, instance: string, redact: Redactor): Message {
   const { news, heldBack } = batch;
-  const state = news.findLast(({ kind }) => kind === "state")?.fields.to;
-  const headline = state === undefined ? `tapedeck ${instance}` : `tapedeck ${instance} is ${String(state)}`;
+  // What ends is offline as well, and that is no alarm.
+  const last = news.findLast(({ kind, event }) => kind === "state" || event === "collector_stop");
+  const what =
+    last === undefined ? "" : last.kind === "state" ? ` is ${String(last.fields.to)}` : " has ended";
+  const headline = `tapedeck ${instance}${what}`;
   const held = (Object.keys(heldBack) as NewsKind[])
     .filter((kind) => heldBack[kind] > 0)
     .map((kind) => `${heldBack[kind]} ${KIND_NAMES[kind]}`);

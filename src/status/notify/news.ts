@@ -44,12 +44,18 @@ export function newsOf<E extends EventName>(
     case "collector_start":
       return news("run", `run ${word("run")} has begun`);
     case "collector_stop":
-      return news("run", `run ${word("run")} has ended`);
+      return news("run", `run ${word("run")} has ended${endOf(fields)}`);
     case "thread_died":
       return news("run", `the ${word("thread")} died, the recorder ends: ${word("why")}`);
     default:
       return null;
   }
+}
+
+/** What should not be so at the end of a run. */
+function endOf({ lost, holds }: News["fields"]): string {
+  const lostText = typeof lost === "number" && lost > 0 ? `, ${lost} rows found no file` : "";
+  return holds === false ? `${lostText}, the balance does not hold` : lostText;
 }
 
 function textOf(value: FieldValue | undefined): string {
