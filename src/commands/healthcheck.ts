@@ -18,8 +18,8 @@ export const command: Command<z.output<typeof options>> = {
   name: "healthcheck",
   summary: "Tells by its exit code whether a recorder is alive.",
   description:
-    "Exit code 0 when the recorder on this machine, or at ADDRESS, says that it is alive (/livez): its threads run and it can " +
-    "write. An exchange that is away does not fail it: a new container would not bring it back. 1 otherwise, with the reason.",
+    "Exit code 0 when the recorder on this machine, or at ADDRESS, says that it is alive (/livez): its threads run. An " +
+    "exchange or a bucket that is away and a full disk do not fail it: a new container would not mend them. 1 otherwise, with the reason.",
   positionals: { name: "ADDRESS", min: 0, max: 1 },
   flags: [
     { name: "ready", meaning: "Asks /readyz instead: whether it records." },

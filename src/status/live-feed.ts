@@ -5,7 +5,7 @@
  * others their time: nothing here ever waits. Browsers connect again by themselves.
  */
 
-/** Messages that wait for a slow client before it is dropped. */
+/** Messages that wait for a slow client before it is dropped, unless said otherwise. */
 const WAITING_MAX = 4;
 /** After this a browser connects again, ms. */
 const RETRY = 2000;
@@ -19,6 +19,8 @@ export interface LiveFeedOptions {
   /** Pause between two messages, ms. */
   readonly interval: number;
   readonly clientsMax: number;
+  /** Messages that wait for a slow client before it is dropped. */
+  readonly waitingMax?: number;
 }
 
 /** See the head of the file. */
@@ -40,7 +42,7 @@ export class LiveFeed {
 
   /** The answer to a client that wants to listen; 503 when there are too many. */
   response(): Response {
-    const { clientsMax, interval } = this.#options;
+    const { clientsMax, interval, waitingMax = WAITING_MAX } = this.#options;
     if (this.#clients.size >= clientsMax) {
       return Response.json(
         { error: `${clientsMax} clients listen already (status.max_streams)` },
@@ -60,7 +62,7 @@ export class LiveFeed {
           if (own !== undefined) this.#leave(own);
         },
       },
-      { highWaterMark: WAITING_MAX },
+      { highWaterMark: waitingMax },
     );
     this.#timer ??= setInterval(() => this.#send(), interval);
     return new Response(body, { headers: { "content-type": "text/event-stream; charset=utf-8" } });

@@ -38,6 +38,8 @@ export async function open(
   options: BrowserContextOptions = {},
 ): Promise<Opened> {
   const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
+  // Everything that is waited for, in the tests as well; playwright's own 30 s are little where every processor is busy.
+  context.setDefaultTimeout(START_TIMEOUT);
   const page = await context.newPage();
   const complaints: string[] = [];
   page.on("console", (message) => {

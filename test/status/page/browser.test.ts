@@ -28,7 +28,8 @@ function served(first: Live) {
   const page = mountPage(app, {
     live: () => live,
     openFeed: (message) => {
-      const feed = new LiveFeed({ message, interval: 50, clientsMax: 10 });
+      // A browser that gets no processor for a while is not one that does not read.
+      const feed = new LiveFeed({ message, interval: 50, clientsMax: 10, waitingMax: 10_000 });
       feeds.push(feed);
       return feed;
     },
