@@ -6,7 +6,7 @@ import { z } from "zod";
 import type { ExchangeStats, StreamFreshness } from "../ingest/messages.ts";
 import { amount, balanceSchema, count, destinationSchema, liveStreamSchema } from "./live.ts";
 import { destinationsOf, streamRowsOf, writerOf } from "./live-view.ts";
-import { queueOf, type Snapshot } from "./snapshot.ts";
+import { droppedByReason, queueOf, type Snapshot } from "./snapshot.ts";
 import { STATES } from "./state.ts";
 
 /** `GET /health` */
@@ -64,6 +64,9 @@ export const metricsSchema = z.strictObject({
   queue_maxsize: count,
   queue_utilization_pct: amount,
   dropped_events_total: count,
+  dropped_by_reason: z
+    .strictObject({ ring_full: count, damaged: count })
+    .describe("The dropped of the balance: no room in a ring; journal or file damaged on disk."),
   silence_intervals_15m: count,
   silence_intervals_total: count,
   ws_reconnect_total: perExchange,
@@ -242,6 +245,7 @@ export function metricsAnswer(snapshot: Snapshot): z.infer<typeof metricsSchema>
     queue_maxsize: queue.capacity,
     queue_utilization_pct: queue.pct,
     dropped_events_total: dropped,
+    dropped_by_reason: droppedByReason(snapshot),
     silence_intervals_15m: snapshot.silence15m,
     silence_intervals_total: snapshot.silenceTotal,
     ws_reconnect_total: { ...snapshot.reconnects },

@@ -6,7 +6,14 @@ import { LAG_BUCKETS, type LagReading, lagUpperEdge } from "../ingest/lag-histog
 import type { ExchangeStats, GapReason } from "../ingest/messages.ts";
 import type { Family, Labels, Sample } from "./exposition.ts";
 import { HEALTHS } from "./live.ts";
-import { fullestOf, type GapCount, queueOf, type Snapshot, type StreamStatus } from "./snapshot.ts";
+import {
+  droppedByReason,
+  fullestOf,
+  type GapCount,
+  queueOf,
+  type Snapshot,
+  type StreamStatus,
+} from "./snapshot.ts";
 import { STATES } from "./state.ts";
 
 /** A family and how its samples are found. */
@@ -163,8 +170,13 @@ export const METRICS: readonly MetricDescription[] = [
   metric("counter", "events_published_total", "Events in files that arrived.", ({ balance }) =>
     one(balance.published),
   ),
-  metric("counter", "events_dropped_total", "Events dropped, for whatever reason.", ({ balance }) =>
-    one(balance.dropped),
+  metric(
+    "counter",
+    "events_dropped_total",
+    "Events dropped, by reason: no room in a ring, or a journal or file damaged on disk.",
+    (snapshot) =>
+      Object.entries(droppedByReason(snapshot)).map(([reason, value]) => ({ labels: { reason }, value })),
+    ["reason"],
   ),
   metric(
     "gauge",

@@ -130,6 +130,15 @@ export interface Snapshot {
   readonly cpuSeconds: number;
 }
 
+/** What was dropped, by reason: a full ring, or a journal or file that was damaged on disk. */
+export function droppedByReason({ balance, rings }: Pick<Snapshot, "balance" | "rings">): {
+  ring_full: number;
+  damaged: number;
+} {
+  const ring_full = rings.reduce((sum, ring) => sum + ring.dropped, 0);
+  return { ring_full, damaged: balance.dropped - ring_full };
+}
+
 /** Fill of all rings together and of the fullest one. */
 export function queueOf(rings: readonly RingReading[]): { used: number; capacity: number; pct: number } {
   const used = rings.reduce((sum, ring) => sum + ring.used, 0);

@@ -30,6 +30,7 @@ const CONTRACT = {
     queue_maxsize: count,
     queue_utilization_pct: float,
     dropped_events_total: count,
+    dropped_by_reason: z.strictObject({ ring_full: count, damaged: count }),
     silence_intervals_15m: count,
     silence_intervals_total: count,
     ws_reconnect_total: z.strictObject({ binance: count }),

@@ -7,8 +7,10 @@ import { Monitor, type MonitorOptions } from "../../src/recorder/monitor.ts";
 import { createRings } from "../../src/recorder/rings.ts";
 import { RingConsumer } from "../../src/ring/consumer.ts";
 import { RingProducer } from "../../src/ring/producer.ts";
+import { metricsAnswer } from "../../src/status/answers.ts";
 import { liveOf } from "../../src/status/live-view.ts";
 import { createLogger } from "../../src/status/log.ts";
+import { familiesOf } from "../../src/status/prometheus.ts";
 import { queueOf } from "../../src/status/snapshot.ts";
 import { statsOf } from "../helpers/snapshot.ts";
 
@@ -150,7 +152,17 @@ describe("state cases", () => {
     for (const ring of rings) if (ring.ring === 0) ring.spoiled += 3;
     monitor.recoveredSpoiled += 2;
     expect(state()).toEqual({ state: "DEGRADED", reason: "5 events dropped in the last 15 minutes" });
-    expect(monitor.snapshot()).toMatchObject({ drops15m: 5, balance: { dropped: 5 } });
+    const snapshot = monitor.snapshot();
+    expect(snapshot).toMatchObject({ drops15m: 5, balance: { dropped: 5 } });
+    expect(metricsAnswer(snapshot)).toMatchObject({
+      dropped_events_total: 0,
+      dropped_by_reason: { ring_full: 0, damaged: 5 },
+    });
+    const dropped = familiesOf(snapshot).find(({ name }) => name === "tapedeck_events_dropped_total");
+    expect(dropped?.samples).toEqual([
+      { labels: { reason: "ring_full" }, value: 0 },
+      { labels: { reason: "damaged" }, value: 5 },
+    ]);
     clock.now += MINUTES_15;
     expect(state().state).toBe("READY");
   });
