@@ -210,7 +210,9 @@ test(`through every fault: the state is right, the balance holds, the numbers ar
     const end = await sample();
     const text = await prometheusText(recorder.url);
     const { value } = parseExposition(text);
-    expect(value("tapedeck_events_dropped_total")).toBe(end.dropped_events_total);
+    expect(end.dropped_by_reason).toEqual({ ring_full: end.dropped_events_total, damaged: 0 });
+    for (const [reason, events] of Object.entries(end.dropped_by_reason))
+      expect(value("tapedeck_events_dropped_total", { reason })).toBe(events);
     expect(value("tapedeck_reconnects_total", { exchange: "binance" })).toBe(
       end.ws_reconnect_total.binance ?? -1,
     );
