@@ -287,6 +287,11 @@ const sections = z.strictObject({
     publish_batch: setting(wholeNumber(1, 4096), 64, {
       meaning: "Events staged before the ring's head is published, even inside one socket read.",
     }),
+    /** µs */
+    time_slice: setting(wholeNumber(0, 100_000), 100, {
+      meaning:
+        "Time slice (µs) that these threads ask Linux for, from 6.12 on: a shorter one than others have lets a frame be received at once on a machine whose processors are all busy. 0 = as it is.",
+    }),
     /** ms */
     clock_step: setting(duration("1ms", "1h"), "500ms", {
       meaning: "A step of the system clock of at least this much is written down as a gap.",

@@ -78,6 +78,8 @@ export type ToIngest =
       readonly quarantineInFlight: number;
       /** Difference of the wall clock and receive time from which a gap is written, ms. */
       readonly clockStep: number;
+      /** Time slice to ask the system for, µs; 0 = none. */
+      readonly timeSlice: number;
       /** Where raw frames go; null = nowhere. */
       readonly raw: RawTarget | null;
     }

@@ -1,6 +1,7 @@
 /** An ingest worker: a thread around {@link Ingest}. */
 import type { BlockDone } from "../capture/messages.ts";
 import { RawTap } from "../capture/tap.ts";
+import { setTimeSlice } from "../lib/time-slice.ts";
 import { Clock } from "./clock.ts";
 import { Ingest } from "./ingest.ts";
 import type { FromIngest, RawTarget, ToIngest } from "./messages.ts";
@@ -48,6 +49,7 @@ function openTap({ port, inFlight, only }: RawTarget) {
 self.onmessage = ({ data }) => {
   switch (data.type) {
     case "start":
+      if (data.timeSlice > 0) setTimeSlice(data.timeSlice);
       ingest = new Ingest({
         ...data,
         clock,

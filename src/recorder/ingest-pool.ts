@@ -50,7 +50,7 @@ export class IngestPool {
     this.#gates = new Map(
       settings.record.exchanges.map((name) => [name, createGateMemory(exchangeByName(name).limits)]),
     );
-    const { workers, publish_batch, clock_step } = settings.ingest;
+    const { workers, publish_batch, clock_step, time_slice } = settings.ingest;
     // Shared, so that a connection's number is its own within the run.
     const connectionCounter = new SharedArrayBuffer(4);
     this.#threads = Array.from({ length: workers }, (_, worker) => {
@@ -62,6 +62,7 @@ export class IngestPool {
           connectionCounter,
           publishBatch: publish_batch,
           clockStep: clock_step,
+          timeSlice: time_slice,
           quarantineInFlight: settings.quarantine.in_flight,
           raw:
             raw === null || port === undefined

@@ -35,7 +35,7 @@ describe("defaults", () => {
     });
     // As the exchange demands.
     expect(settings.connection.max_age).toBeUndefined();
-    expect(settings.ingest).toEqual({ workers: 1, publish_batch: 64, clock_step: 500 });
+    expect(settings.ingest).toEqual({ workers: 1, publish_batch: 64, time_slice: 100, clock_step: 500 });
     expect(settings.flush.bytes).toBe(64 * 1024 ** 2);
     expect(settings.record.streams).toEqual(STREAM_NAMES);
     expect(settings.record.duration).toBeUndefined();
