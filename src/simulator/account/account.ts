@@ -28,6 +28,8 @@ export interface AccountEvent {
   readonly timeMs: number;
   /** When it was made, epoch µs of this machine whatever the exchange's clock says. */
   readonly madeUs: number;
+  /** When a socket first took it, about to be written; null = none has. What the source itself waited lies before it. */
+  readonly takenUs: number | null;
   /** Made for one new subscriber: the state as it stood, not a change. */
   readonly first: boolean;
   /** Connections whose socket took it, in order, one twice if it was sent twice; empty = nobody's did. */
@@ -80,6 +82,7 @@ export class Account {
   #ids: Float64Array;
   #times: Float64Array;
   #madeUs: Float64Array;
+  #takenUs: Float64Array;
   #series: Int32Array;
   #fills: Int32Array;
   #first: Uint8Array;
@@ -101,6 +104,7 @@ export class Account {
     this.#ids = new Float64Array(this.#capacity);
     this.#times = new Float64Array(this.#capacity);
     this.#madeUs = new Float64Array(this.#capacity);
+    this.#takenUs = new Float64Array(this.#capacity);
     this.#series = new Int32Array(this.#capacity);
     this.#fills = new Int32Array(this.#capacity);
     this.#first = new Uint8Array(this.#capacity);
@@ -190,6 +194,7 @@ export class Account {
       count: this.#fills[at] as number,
       timeMs: this.#times[at] as number,
       madeUs: this.#madeUs[at] as number,
+      takenUs: this.#taker[at] === 0 ? null : (this.#takenUs[at] as number),
       first: this.#first[at] === 1,
       sent: this.#takers(n),
     };
@@ -224,6 +229,7 @@ export class Account {
     add(this.#counts.sends, series, 1);
     if (this.#taker[at] === 0) {
       this.#taker[at] = connection;
+      this.#takenUs[at] = wallUs();
       add(this.#counts.sent, series, 1);
       return;
     }
@@ -257,6 +263,7 @@ export class Account {
     this.#ids = grown(this.#ids, new Float64Array(this.#capacity));
     this.#times = grown(this.#times, new Float64Array(this.#capacity));
     this.#madeUs = grown(this.#madeUs, new Float64Array(this.#capacity));
+    this.#takenUs = grown(this.#takenUs, new Float64Array(this.#capacity));
     this.#series = grown(this.#series, new Int32Array(this.#capacity));
     this.#fills = grown(this.#fills, new Int32Array(this.#capacity));
     this.#first = grown(this.#first, new Uint8Array(this.#capacity));

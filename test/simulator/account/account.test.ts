@@ -21,7 +21,11 @@ test("what was made, sent, sent twice and thrown away again is told as it was", 
   lost.sent(6);
   lost.lost(6);
   lost.lost(6);
-  expect([...account.events()].map(({ madeUs: _, ...event }) => event)).toEqual([
+  for (const { sent, madeUs, takenUs } of account.events()) {
+    if (sent.length === 0) expect(takenUs).toBeNull();
+    else expect(takenUs).toBeGreaterThanOrEqual(madeUs);
+  }
+  expect([...account.events()].map(({ madeUs: _, takenUs: __, ...event }) => event)).toEqual([
     { n: 0, kind: "book", symbol: "A", id: "7", count: 1, timeMs: 1000, first: false, sent: [] },
     { n: 1, kind: "trade", symbol: "B", id: "8", count: 3, timeMs: 1001, first: false, sent: [4, 4, 5] },
     { n: 2, kind: "trade", symbol: "B", id: "9", count: 1, timeMs: 1001, first: false, sent: [4, 4, 5] },
@@ -68,6 +72,7 @@ const LINE = z.strictObject({
   count: z.int(),
   timeMs: z.int(),
   madeUs: z.int(),
+  takenUs: z.int().nullable(),
   first: z.boolean(),
   sent: z.array(z.int()),
 });
