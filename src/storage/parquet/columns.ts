@@ -25,6 +25,7 @@ import {
 import {
   ENCODING,
   type Encoding,
+  PAGE_ROWS,
   PHYSICAL,
   type Physical,
   ROW_GROUP_ROWS,
@@ -57,7 +58,7 @@ const NARROW_BITS = 18;
 const utf8 = new TextEncoder();
 
 /** Values before they are encoded. */
-const scratch = new Float64Array(ROW_GROUP_ROWS);
+const scratch = new Float64Array(PAGE_ROWS);
 const small = new Uint8Array(ROW_GROUP_ROWS);
 
 /** Columns that are the same for all rows of a segment. */
@@ -92,16 +93,16 @@ function fileColumn(stream: Stream, column: Column, key: SegmentKey): FileColumn
   if (column.values !== undefined) return made(PHYSICAL.bytes, wordsPage(slot, column.values));
   switch (type) {
     case "DOUBLE":
-      return made(PHYSICAL.double, doublesPage(slot));
+      return made(PHYSICAL.double, doublesPage(slot), PAGE_ROWS);
     case "TIMESTAMPTZ":
-      return made(PHYSICAL.int64, longsPage(slot, true));
+      return made(PHYSICAL.int64, longsPage(slot, true), PAGE_ROWS);
     case "BIGINT":
-      return made(PHYSICAL.int64, longsPage(slot, name === "seq"));
+      return made(PHYSICAL.int64, longsPage(slot, name === "seq"), PAGE_ROWS);
     case "INTEGER":
     case "SMALLINT":
-      return made(PHYSICAL.int32, wholesPage(slot));
+      return made(PHYSICAL.int32, wholesPage(slot), PAGE_ROWS);
     case "BOOLEAN":
-      return made(PHYSICAL.boolean, flagsPage(slot));
+      return made(PHYSICAL.boolean, flagsPage(slot), PAGE_ROWS);
     default:
       throw new TypeError(`${stream}.${name}: no rows of type ${type} come through rings`);
   }
@@ -202,11 +203,15 @@ function flagsPage(slot: number): FileColumn["encode"] {
     const gathered = gatherWhole(slot, slice, scratch);
     const { count } = gathered;
     page.levels(slice.count, gathered.present, count);
-    for (let i = 0; i < count; i++) small[i] = scratch[i] === 0 ? 0 : 1;
+    takeFlags(count);
     page.to = putBits(small, count, 1, page.bytes, VALUES);
     const statistics = statisticsOf(PHYSICAL.boolean, slice.count, gathered);
     return { encoding: ENCODING.plain, statistics, dictionary: null };
   };
+}
+
+function takeFlags(count: number): void {
+  for (let i = 0; i < count; i++) small[i] = scratch[i] === 0 ? 0 : 1;
 }
 
 function constantPage(value: Uint8Array, isText: boolean): FileColumn["encode"] {
@@ -260,14 +265,10 @@ function wordsPage(slot: number, values: readonly string[]): FileColumn["encode"
   return ({ rows, from, count }, page) => {
     const codes = rows.number(slot);
     const present = nonePresent();
-    const seen = new Set<number>();
     let taken = 0;
-    for (let row = 0; row < count; row++) {
-      const code = codes[from + row];
-      if (!(code >= 1 && code <= texts.length)) continue;
-      present[row >>> 3] |= 1 << (row & 7);
-      small[taken++] = code - 1;
-    }
+    for (let row = 0; row < count; row += PAGE_ROWS)
+      taken = takeWords(codes, from, row, Math.min(count, row + PAGE_ROWS), texts.length, present, taken);
+    const seen = new Set<number>();
     for (let i = 0; i < taken && seen.size < texts.length; i++) seen.add(small[i]);
     page.levels(count, taken === count ? null : present, taken);
     page.bytes[VALUES] = width;
@@ -275,6 +276,26 @@ function wordsPage(slot: number, values: readonly string[]): FileColumn["encode"
     const used = texts.filter((_, place) => seen.has(place));
     return { encoding: ENCODING.dictionary, statistics: statisticsOfTexts(count - taken, used), dictionary };
   };
+}
+
+/** Takes the words of rows `row` to `end`, behind `before` others. @returns how many there are then */
+function takeWords(
+  codes: Float64Array,
+  from: number,
+  row: number,
+  end: number,
+  words: number,
+  present: Uint8Array,
+  before: number,
+): number {
+  let taken = before;
+  for (let at = row; at < end; at++) {
+    const code = codes[from + at];
+    if (!(code >= 1 && code <= words)) continue;
+    present[at >>> 3] |= 1 << (at & 7);
+    small[taken++] = code - 1;
+  }
+  return taken;
 }
 
 /** Texts of up to {@link TEXT_MAX_BYTES}, each behind its length; an empty one is NULL. */

@@ -24,6 +24,11 @@ const SUM_UPPER_HALF = 0x43380000;
 export const SUM_MAX = 2 ** 51;
 
 const deltas = new Float64Array(BLOCK);
+/** The same by words. */
+const halves = new Int32Array(deltas.buffer);
+const TWO_TO_52 = 2 ** 52;
+/** Bits of a double's upper word that belong to a number added to 2^52. */
+const UPPER_BITS = 0xfffff;
 
 /** Whether {@link putDeltas} can write values between these two, as numbers of so many bits. */
 export function deltasFit(min: number, max: number, bits: 32 | 64): boolean {
@@ -36,18 +41,20 @@ export function putDeltas(values: Float64Array, count: number, bytes: Uint8Array
   to = putVarint(bytes, to, PARTS);
   to = putVarint(bytes, to, count);
   to = putZigzag(bytes, to, count === 0 ? 0 : values[0]);
-  for (let from = 1; from < count; from += BLOCK) {
-    const inBlock = Math.min(BLOCK, count - from);
-    const least = takeDeltas(values, from, inBlock);
-    to = putZigzag(bytes, to, least);
-    const widths = to;
-    to += PARTS;
-    for (let part = 0; part < PARTS; part++) {
-      const width = subtract(part * PART, inBlock, least);
-      bytes[widths + part] = width;
-      if (width > 32) to = packWide(part * PART, width, bytes, to);
-      else if (width > 0) to = pack(part * PART, width, bytes, to);
-    }
+  for (let from = 1; from < count; from += BLOCK)
+    to = putBlock(values, from, Math.min(BLOCK, count - from), bytes, to);
+  return to;
+}
+
+function putBlock(values: Float64Array, from: number, count: number, bytes: Uint8Array, at: number): number {
+  const least = takeDeltas(values, from, count);
+  const widths = putZigzag(bytes, at, least);
+  let to = widths + PARTS;
+  for (let part = 0; part < PARTS; part++) {
+    const width = subtract(part * PART, count, least);
+    bytes[widths + part] = width;
+    if (width > 32) to = packWide(part * PART, width, bytes, to);
+    else if (width > 0) to = pack(part * PART, width, bytes, to);
   }
   return to;
 }
@@ -101,28 +108,41 @@ function pack(from: number, width: number, bytes: Uint8Array, at: number): numbe
     word |= value << used;
     used += width;
     if (used < 32) continue;
-    bytes[to] = word;
-    bytes[to + 1] = word >>> 8;
-    bytes[to + 2] = word >>> 16;
-    bytes[to + 3] = word >>> 24;
-    to += 4;
+    to = putWord(bytes, to, word);
     used -= 32;
     word = used === 0 ? 0 : value >>> (width - used);
   }
   return to;
 }
 
-/** As {@link pack}, for more than 32 bits: bit after bit, since hardly any are. */
+/** As {@link pack}, for more than 32 bits; where rows of many symbols meet, ids of one and the next are that far apart. */
 function packWide(from: number, width: number, bytes: Uint8Array, at: number): number {
-  const to = at + (PART * width) / 8;
-  bytes.fill(0, at, to);
-  let bit = 8 * at;
+  let to = at;
+  let word = 0;
+  let used = 0;
+  const upperBits = width - 32;
   for (let i = from; i < from + PART; i++) {
-    const halves = [deltas[i] | 0, deltas[i] / TWO_TO_32];
-    for (let place = 0; place < width; place++, bit++)
-      bytes[bit >>> 3] |= ((halves[place >>> 5] >>> (place & 31)) & 1) << (bit & 7);
+    // Added to 2^52 a number below it stands in the lower bits of the sum.
+    deltas[i] += TWO_TO_52;
+    const lower = halves[2 * i];
+    const upper = halves[2 * i + 1] & UPPER_BITS;
+    to = putWord(bytes, to, word | (lower << used));
+    word = used === 0 ? upper : (lower >>> (32 - used)) | (upper << used);
+    used += upperBits;
+    if (used < 32) continue;
+    to = putWord(bytes, to, word);
+    used -= 32;
+    word = used === 0 ? 0 : upper >>> (upperBits - used);
   }
   return to;
+}
+
+function putWord(bytes: Uint8Array, at: number, word: number): number {
+  bytes[at] = word;
+  bytes[at + 1] = word >>> 8;
+  bytes[at + 2] = word >>> 16;
+  bytes[at + 3] = word >>> 24;
+  return at + 4;
 }
 
 /** A signed number of at most 52 bits. */

@@ -20,9 +20,11 @@ import {
   PAGE,
   ROW_GROUP_ROWS,
   type RowGroupFacts,
+  type Statistics,
 } from "./format.ts";
 import type { Slice } from "./gather.ts";
 import { PageMemory } from "./page-memory.ts";
+import { together } from "./statistics.ts";
 import { ThriftWriter } from "./thrift.ts";
 
 /** Rows that are to become a file. */
@@ -51,13 +53,12 @@ interface WaitingPage {
 interface ChunkBuilder {
   readonly column: FileColumn;
   rows: number;
-  nulls: number;
+  statistics: Statistics | null;
   dictionaryAt: number | null;
   dataAt: number | null;
   uncompressed: number;
   compressed: number;
   readonly encodings: Set<Encoding>;
-  last: EncodedPage | null;
 }
 
 /** Writes one file after the other, in the same memory. */
@@ -149,9 +150,8 @@ export class ParquetWriter {
     chunk.dataAt ??= this.#at;
     this.#page(chunk, PAGE.data, rows, page.encoding, uncompressed, compressed);
     chunk.rows += rows;
-    chunk.nulls += page.statistics.nulls;
+    chunk.statistics = together(chunk.column.physical, chunk.statistics, page.statistics);
     chunk.encodings.add(page.encoding);
-    chunk.last = page;
   }
 
   #page(
@@ -180,19 +180,17 @@ function builderOf(column: FileColumn): ChunkBuilder {
   return {
     column,
     rows: 0,
-    nulls: 0,
+    statistics: null,
     dictionaryAt: null,
     dataAt: null,
     uncompressed: 0,
     compressed: 0,
     encodings: new Set(),
-    last: null,
   };
 }
 
-function factsOf({ column, last, nulls, dataAt, ...chunk }: ChunkBuilder): ChunkFacts {
-  if (last === null || dataAt === null) throw new Error(`nothing of ${column.column.name} was written`);
-  const { statistics } = last;
+function factsOf({ column, statistics, dataAt, ...chunk }: ChunkBuilder): ChunkFacts {
+  if (statistics === null || dataAt === null) throw new Error(`nothing of ${column.column.name} was written`);
   const plain = chunk.dictionaryAt === null ? [] : [ENCODING.plain];
   return {
     ...chunk,
@@ -200,7 +198,7 @@ function factsOf({ column, last, nulls, dataAt, ...chunk }: ChunkBuilder): Chunk
     name: column.column.name,
     physical: column.physical,
     encodings: [...new Set([...plain, ENCODING.rle, ...chunk.encodings])],
-    statistics: { ...statistics, nulls },
+    statistics,
   };
 }
 

@@ -2,6 +2,11 @@
 
 /** Rows of a row group: DuckDB's own number, which readers scan in parallel. A multiple of 8. */
 export const ROW_GROUP_ROWS = 122_880;
+/**
+ * Most rows of a page of numbers: 128 KiB of doubles, which stay in the processor's cache from gathering to compression,
+ * and of which zstd makes less, in less time, than of longer ones. A multiple of 8.
+ */
+export const PAGE_ROWS = 16_384;
 
 /** First and last bytes of a file. */
 export const MAGIC = "PAR1";
