@@ -17,6 +17,8 @@ export interface SymbolNames {
 
 const utf8 = new TextEncoder();
 const CELL_WORDS = TEXT_CELL_BYTES / 4;
+/** Rows that one call of a loop over them goes through. */
+const BLOCK_ROWS = 8192;
 /** Bit of each byte of a word that only characters beyond ASCII have. */
 const HIGH_BITS = 0x80808080;
 
@@ -54,6 +56,8 @@ export class SortedRows {
   rows = 0;
   readonly #capacity: number;
   readonly #bytes: Uint8Array;
+  /** The same memory, by words. */
+  readonly #words: Int32Array;
   readonly #numbers: Float64Array[] = [];
   /** Whether a column of numbers is in the order of the file. */
   readonly #ordered: boolean[] = [];
@@ -73,6 +77,7 @@ export class SortedRows {
     const buffer = memory.reserve(rows * (rowBytes + 8));
     this.#capacity = rows;
     this.#bytes = new Uint8Array(buffer);
+    this.#words = new Int32Array(buffer, 0, buffer.byteLength >> 2);
     this.#spare = new Float64Array(buffer, 0, rows);
     let at = rows * 8;
     for (let column = 0; column < layout.numbers.length; column++, at += rows * 8)
@@ -93,9 +98,14 @@ export class SortedRows {
     const values = this.#numbers[column];
     if (this.#ordered[column]) return values;
     const { rows } = this;
-    const places = this.#places;
+    // In any order it is the same: most columns of flags, and those that an exchange does not have.
+    if (isConstant(this.#words, values.byteOffset / 4, rows)) {
+      this.#ordered[column] = true;
+      return values;
+    }
     const target = this.#spare;
-    for (let row = 0; row < rows; row++) target[places[row]] = values[row];
+    for (let from = 0; from < rows; from += BLOCK_ROWS)
+      move(values, this.#places, target, from, Math.min(rows, from + BLOCK_ROWS));
     this.#spare = values;
     this.#numbers[column] = target;
     this.#ordered[column] = true;
@@ -147,19 +157,32 @@ export class SortedRows {
     const places = this.#places;
     const numbers = this.#numbers[SYMBOL];
     const next = new Int32Array(symbols.length + 1);
-    for (let row = 0; row < rows; row++) {
-      const rank = ranks[numbers[row]];
-      // Also where the number is beyond the end, or none at all.
-      if (!(rank >= 0)) throw new Error(`row ${row} has the number ${numbers[row]}, which is no symbol's`);
-      next[rank + 1]++;
+    for (let from = 0; from < rows; from += BLOCK_ROWS) {
+      const wrong = count(numbers, ranks, next, from, Math.min(rows, from + BLOCK_ROWS));
+      if (wrong >= 0) throw new Error(`row ${wrong} has the number ${numbers[wrong]}, which is no symbol's`);
     }
     for (let rank = 0; rank < symbols.length; rank++) next[rank + 1] += next[rank];
-    for (let row = 0; row < rows; row++) {
-      const place = next[ranks[numbers[row]]]++;
-      order[place] = row;
-      places[row] = place;
+    for (let from = 0; from < rows; from += BLOCK_ROWS)
+      place(numbers, ranks, next, order, places, from, Math.min(rows, from + BLOCK_ROWS));
+    this.#order(symbols, next);
+    this.#short = this.#cells.every((cells, cell) => isShort(cells, rows, cell % TEXT_PIECES === 0));
+  }
+
+  /**
+   * Brings the numbers of symbols into order, where no symbol has two: they are known without looking at rows.
+   *
+   * @param ends by rank, where its rows end
+   */
+  #order(symbols: readonly NumberedSymbol[], ends: Int32Array): void {
+    if (this.#ranked.length < symbols.length) return;
+    const target = this.#spare;
+    for (const { number } of symbols) {
+      const rank = this.#ranks[number];
+      target.fill(number, rank === 0 ? 0 : ends[rank - 1], ends[rank]);
     }
-    this.#short = this.#cells.length === 0 || this.#isShort();
+    this.#spare = this.#numbers[SYMBOL];
+    this.#numbers[SYMBOL] = target;
+    this.#ordered[SYMBOL] = true;
   }
 
   /** The rows of one symbol after the other, as they follow each other in the order of the file. */
@@ -199,23 +222,86 @@ export class SortedRows {
     this.#ranks = ranks;
     return ranks;
   }
+}
 
-  #isShort(): boolean {
-    const words = this.rows * CELL_WORDS;
-    for (let cell = 0; cell < this.#cells.length; cell++) {
-      const cells = this.#cells[cell];
-      const first = cell % TEXT_PIECES === 0;
-      for (let at = 0; at < words; at += CELL_WORDS) {
-        if (!first) {
-          if (cells[at] !== 0) return false;
-        } else if (
-          cells[at] > TEXT_PIECE_BYTES ||
-          ((cells[at + 1] | cells[at + 2] | cells[at + 3]) & HIGH_BITS) !== 0
-        ) {
-          return false;
-        }
-      }
-    }
-    return true;
+// The loops over rows are functions of their own, called for some thousand rows at a time: so they are compiled once, as
+// functions, and not again and again for being entered while they run.
+
+/** Counts rows by rank, one place further on. @returns a row whose number is no symbol's; -1 = all are */
+function count(
+  numbers: Float64Array,
+  ranks: Int32Array,
+  counts: Int32Array,
+  from: number,
+  to: number,
+): number {
+  for (let row = from; row < to; row++) {
+    const rank = ranks[numbers[row]];
+    // Also where the number is beyond the end, or none at all.
+    if (!(rank >= 0)) return row;
+    counts[rank + 1]++;
   }
+  return -1;
+}
+
+/** Gives each row the next place of its rank. */
+function place(
+  numbers: Float64Array,
+  ranks: Int32Array,
+  next: Int32Array,
+  order: Int32Array,
+  places: Int32Array,
+  from: number,
+  to: number,
+): void {
+  for (let row = from; row < to; row++) {
+    const at = next[ranks[numbers[row]]]++;
+    order[at] = row;
+    places[row] = at;
+  }
+}
+
+/** Brings values to their places. */
+function move(
+  values: Float64Array,
+  places: Int32Array,
+  target: Float64Array,
+  from: number,
+  to: number,
+): void {
+  for (let row = from; row < to; row++) target[places[row]] = values[row];
+}
+
+/** Whether all doubles from a word on have the same bits. */
+function isConstant(words: Int32Array, first: number, rows: number): boolean {
+  const [lower, upper] = [words[first], words[first + 1]];
+  for (let at = first + 2; at < first + 2 * rows; at += 2)
+    if (words[at] !== lower || words[at + 1] !== upper) return false;
+  return true;
+}
+
+/** Whether cells are empty, or the first ones of texts that end there and are ASCII. */
+function isShort(cells: Int32Array, rows: number, areFirst: boolean): boolean {
+  for (let row = 0; row < rows; row += BLOCK_ROWS) {
+    const from = row * CELL_WORDS;
+    const to = Math.min(rows, row + BLOCK_ROWS) * CELL_WORDS;
+    if (!(areFirst ? areShort(cells, from, to) : areEmpty(cells, from, to))) return false;
+  }
+  return true;
+}
+
+function areShort(cells: Int32Array, from: number, to: number): boolean {
+  let bits = 0;
+  let longest = 0;
+  for (let at = from; at < to; at += CELL_WORDS) {
+    longest = Math.max(longest, cells[at]);
+    bits |= cells[at + 1] | cells[at + 2] | cells[at + 3];
+  }
+  return longest <= TEXT_PIECE_BYTES && (bits & HIGH_BITS) === 0;
+}
+
+function areEmpty(cells: Int32Array, from: number, to: number): boolean {
+  let lengths = 0;
+  for (let at = from; at < to; at += CELL_WORDS) lengths |= cells[at];
+  return lengths === 0;
 }
