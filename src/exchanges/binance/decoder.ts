@@ -6,7 +6,8 @@ import { WORDS } from "../decoding/frame-memory.ts";
 import { type Fields, FrameError, isObject } from "../decoding/json.ts";
 import { literal } from "../decoding/literal.ts";
 import type { Scanner } from "../decoding/scanner.ts";
-import { SymbolLiterals, UsualHeads } from "../decoding/usual-heads.ts";
+import { SymbolLiterals } from "../decoding/symbol-literals.ts";
+import { UsualHeads } from "../decoding/usual-heads.ts";
 
 const BBO = slotsOf("bbo");
 const TRADE = slotsOf("trade");
@@ -155,7 +156,7 @@ export class BinanceDecoder extends FrameDecoder {
   /** The frame of {@link #scanBookTicker}. */
   #scanUsualBookTicker(scan: Scanner, entry: number): Scanned {
     const updateId = scan.integer();
-    scan.literal(this.#toBid.of(entry));
+    scan.literalOf(this.#toBid, entry);
     const bidPrice = scan.decimal();
     scan.literal(L.bidAmount);
     const bidAmount = scan.decimal();
@@ -229,7 +230,7 @@ export class BinanceDecoder extends FrameDecoder {
     const id = scan.digits();
     const idFrom = scan.from;
     const idTo = scan.to;
-    scan.literal(this.#toPrice.of(entry));
+    scan.literalOf(this.#toPrice, entry);
     const price = scan.decimal();
     scan.literal(L.quantity);
     const amount = scan.decimal();

@@ -7,7 +7,8 @@ import { type Fields, FrameError, isObject } from "../decoding/json.ts";
 import { KeyTable } from "../decoding/key-table.ts";
 import { literal } from "../decoding/literal.ts";
 import type { Scanner } from "../decoding/scanner.ts";
-import { SymbolLiterals, UsualHeads } from "../decoding/usual-heads.ts";
+import { SymbolLiterals } from "../decoding/symbol-literals.ts";
+import { UsualHeads } from "../decoding/usual-heads.ts";
 import { kindOfTopic } from "./topics.ts";
 
 const BBO = slotsOf("bbo");
@@ -224,7 +225,7 @@ export class BybitDecoder extends FrameDecoder {
     scan.literal(L.firstTrade);
     for (let rows = 0; ; rows++) {
       const traded = scan.time();
-      scan.literal(this.#toSide.of(entry));
+      scan.literalOf(this.#toSide, entry);
       const side = scan.optional(L.bought) ? SIDE_BUY : SIDE_SELL;
       if (side === SIDE_SELL) scan.literal(L.sold);
       const amount = scan.decimal();
@@ -347,7 +348,7 @@ export class BybitDecoder extends FrameDecoder {
   /** The frame of {@link #scanBook}, with both sides. */
   #scanUsualBook(scan: Scanner, entry: number): Scanned {
     const sent = scan.time();
-    scan.literal(this.#toBid.of(entry));
+    scan.literalOf(this.#toBid, entry);
     const bidPrice = scan.decimal();
     scan.literal(L.levelAmount);
     const bidAmount = scan.decimal();
@@ -455,7 +456,7 @@ export class BybitDecoder extends FrameDecoder {
   #scanUsualTicker(scan: Scanner, entry: number): Scanned {
     const isDelta = scan.optional(L.usualDelta);
     if (!isDelta) scan.literal(L.usualSnapshot);
-    scan.literal(this.#toTickerFields.of(entry));
+    scan.literalOf(this.#toTickerFields, entry);
     return this.#scanTickerFields(scan, entry, !isDelta, 1 << TICKER_SYMBOL);
   }
 

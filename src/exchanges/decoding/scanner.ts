@@ -14,6 +14,7 @@ import { BYTES, FRAME_BYTES_MAX, placeFrame, WORDS } from "./frame-memory.ts";
 import { TIME_MAX_MS } from "./json.ts";
 import type { KeyTable } from "./key-table.ts";
 import { type Literal, stands } from "./literal.ts";
+import type { SymbolLiterals } from "./symbol-literals.ts";
 import { HASH_START, hashed, type SymbolTable } from "./symbols.ts";
 import {
   allWordish,
@@ -103,6 +104,14 @@ export class Scanner {
   literal(wanted: Literal): void {
     const { at } = this;
     if (stands(wanted, at)) this.at = at + wanted.length;
+    else this.fail();
+  }
+
+  /** Passes exactly the bytes of an instrument's literal. */
+  literalOf(literals: SymbolLiterals, entry: number): void {
+    const { at } = this;
+    const length = literals.lengthAt(entry, at);
+    if (length !== 0) this.at = at + length;
     else this.fail();
   }
 

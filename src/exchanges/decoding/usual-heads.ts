@@ -1,37 +1,16 @@
 import { WORDS } from "./frame-memory.ts";
-import { Literal, stands } from "./literal.ts";
 import type { Scanner } from "./scanner.ts";
-import type { SymbolTable } from "./symbols.ts";
+import type { SymbolLiterals } from "./symbol-literals.ts";
 
 /**
- * Literals that hold an instrument, by its entry in the table: one comparison in place of finding the instrument
- * between others.
+ * Places for beginnings, in pairs, at first and at most. Where three meet in one pair, one is learned again and again: so
+ * there are {@link PLACES_A_HEAD} for each that was learned.
  */
-export class SymbolLiterals {
-  readonly #symbols: SymbolTable;
-  readonly #textOf: (instrument: string) => string;
-  readonly #literals: (Literal | undefined)[] = [];
-
-  /** @param textOf what stands in frames of an instrument */
-  constructor(symbols: SymbolTable, textOf: (instrument: string) => string) {
-    this.#symbols = symbols;
-    this.#textOf = textOf;
-  }
-
-  /** The literal of an entry that was found in a frame. */
-  of(entry: number): Literal {
-    return this.#literals[entry] ?? this.#make(entry);
-  }
-
-  #make(entry: number): Literal {
-    const made = new Literal(this.#textOf(this.#symbols.instruments[entry] as string));
-    this.#literals[entry] = made;
-    return made;
-  }
-}
-
-/** Places for beginnings, in pairs: where three meet in one pair, one is learned again and again, and nothing else. */
-const PLACES_BITS = 12;
+const PLACES_MIN = 2 ** 12;
+const PLACES_MAX = 2 ** 18;
+const PLACES_A_HEAD = 8;
+/** Shapes that there can be: a place holds which one, and the entry of an instrument, as one number. */
+const SHAPES_MAX = 4;
 
 /**
  * Knows shape and instrument of a frame by how it begins, in one look.
@@ -46,10 +25,12 @@ export class UsualHeads {
   readonly #shapes: readonly SymbolLiterals[];
   readonly #kindAt: number;
   readonly #nameAt: number;
-  /** What is noted at each place, with its shape and the entry of its instrument. */
-  readonly #heads = new Array<Literal | null>(1 << PLACES_BITS).fill(null);
-  readonly #shapeAt = new Uint8Array(1 << PLACES_BITS);
-  readonly #entryAt = new Int32Array(1 << PLACES_BITS);
+  /** What is noted at each place: 1 + shape + {@link SHAPES_MAX} * entry; 0 = nothing. */
+  #places = new Int32Array(PLACES_MIN);
+  /** By how many bits the number of a place is shorter than 32. */
+  #shift = 32 - Math.log2(PLACES_MIN);
+  /** Heads that were learned, each once: those that are noted, and those that were pushed out. */
+  readonly #learned = new Set<number>();
 
   /**
    * @param options.kindAt a place in the frame whose word tells shapes apart
@@ -57,6 +38,7 @@ export class UsualHeads {
    * @param options.shapes heads by shape, by instrument
    */
   constructor(options: { kindAt: number; nameAt: number; shapes: readonly SymbolLiterals[] }) {
+    if (options.shapes.length > SHAPES_MAX) throw new RangeError(`${options.shapes.length} shapes`);
     this.#kindAt = options.kindAt;
     this.#nameAt = options.nameAt;
     this.#shapes = options.shapes;
@@ -70,23 +52,35 @@ export class UsualHeads {
   }
 
   #passAt(scan: Scanner, place: number): number {
-    const head = this.#heads[place];
-    if (head === null || !scan.optional(head)) return -1;
-    this.entry = this.#entryAt[place];
-    return this.#shapeAt[place];
+    const head = this.#places[place] - 1;
+    if (head === -1) return -1;
+    const shape = head % SHAPES_MAX;
+    const entry = (head - shape) / SHAPES_MAX;
+    const length = this.#shapes[shape].lengthAt(entry, 0);
+    if (length === 0) return -1;
+    scan.at = length;
+    this.entry = entry;
+    return shape;
   }
 
   /** Notes shape and instrument of the frame in hand, which was accepted. */
   learn(shape: number, entry: number): void {
     // What is written otherwise would never be passed, and would push out one that is.
-    const head = this.#shapes[shape].of(entry);
-    if (!stands(head, 0)) return;
+    if (this.#shapes[shape].lengthAt(entry, 0) === 0) return;
+    const head = 1 + shape + SHAPES_MAX * entry;
+    this.#learned.add(head);
+    if (this.#places.length < PLACES_MAX && this.#learned.size * PLACES_A_HEAD > this.#places.length)
+      this.#grow();
     const first = this.#place();
-    if (this.#heads[first] === head) return;
-    const place = this.#heads[first] === null ? first : first ^ 1;
-    this.#heads[place] = head;
-    this.#shapeAt[place] = shape;
-    this.#entryAt[place] = entry;
+    if (this.#places[first] === head) return;
+    const place = this.#places[first] === 0 ? first : first ^ 1;
+    this.#places[place] = head;
+  }
+
+  /** Takes more places. What was noted has to be learned again, which costs each head one frame. */
+  #grow(): void {
+    this.#places = new Int32Array(2 * this.#places.length);
+    this.#shift--;
   }
 
   #place(): number {
@@ -97,6 +91,6 @@ export class UsualHeads {
       Math.imul(WORDS.getInt32(at + 4, true), 0xc2b2ae35) ^
       Math.imul(WORDS.getInt32(at + 8, true), 0x27d4eb2f) ^
       Math.imul(WORDS.getInt32(at + 12, true), 0x165667b1);
-    return words >>> (32 - PLACES_BITS);
+    return words >>> this.#shift;
   }
 }

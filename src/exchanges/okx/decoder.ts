@@ -5,7 +5,8 @@ import { ABSENT, BAIL, FrameDecoder, type Scanned, UNSCANNED } from "../decoding
 import { WORDS } from "../decoding/frame-memory.ts";
 import { type Fields, FrameError, isObject } from "../decoding/json.ts";
 import type { Scanner } from "../decoding/scanner.ts";
-import { SymbolLiterals, UsualHeads } from "../decoding/usual-heads.ts";
+import { SymbolLiterals } from "../decoding/symbol-literals.ts";
+import { UsualHeads } from "../decoding/usual-heads.ts";
 import { EVENTS, isPong } from "./answer.ts";
 import { isNotRecorded } from "./channels.ts";
 import { bestOf, closingSide, each, holdsDetails, listOf, requireAny, sideOf } from "./fields.ts";
