@@ -1,8 +1,14 @@
 /** Opening and checking the destinations, and what the log says of what happens there. */
 import type { Settings } from "../config/schema.ts";
 import type { Logger } from "../status/log.ts";
-import type { Destination } from "../storage/destinations/destination.ts";
-import { checkDestination, mayPass, PreflightError } from "../storage/upload/preflight.ts";
+import { type Destination, DestinationError } from "../storage/destinations/destination.ts";
+import {
+  areApart,
+  checkDestination,
+  mayPass,
+  onePlace,
+  PreflightError,
+} from "../storage/upload/preflight.ts";
 import type { UploaderEvents, UploaderOptions } from "../storage/upload/uploader.ts";
 
 /**
@@ -37,6 +43,17 @@ export async function checkDestinations(
       });
     } else {
       wrong.push(error.message);
+    }
+  }
+  const [one, other] = chain;
+  if (one !== undefined && other !== undefined && found.every(({ error }) => error === null)) {
+    const late = AbortSignal.timeout(request_timeout);
+    const signal = ending === undefined ? late : AbortSignal.any([late, ending]);
+    try {
+      if (!(await areApart(one, other, signal))) wrong.push(onePlace(one, other));
+    } catch (error) {
+      // Both answered just now; before anything is removed anywhere it is asked again.
+      if (!(error instanceof DestinationError)) throw error;
     }
   }
   if (wrong.length > 0) {

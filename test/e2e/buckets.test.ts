@@ -411,6 +411,16 @@ describe("what is wrong with a bucket is told at the start", () => {
     expect(process.stderr).not.toContain("wrong-one");
   });
 
+  test("one bucket under two names is no fallback: exit 1", async () => {
+    const { main, both } = await buckets();
+    const { url, bucket, keys } = main;
+    const alias = { url: url.replace("127.0.0.1", "localhost"), bucket, keys };
+    const { code, process } = await start({ ...both, ...at("gcs", alias) });
+    expect(code).toBe(1);
+    expect(process.stderr).toMatch(/are one place.*storage\.fallback/);
+    expect([...main.objects.keys()]).toEqual([]);
+  });
+
   test("a clock that is wrong: exit 1, and by how much", async () => {
     const { main, alone } = await buckets();
     main.clockOffset = 20 * 60_000;

@@ -578,6 +578,41 @@ describe("a bucket and its fallback", () => {
     await next.end();
   });
 
+  test("one bucket under two names: what seems to stand in both is not removed from one", async () => {
+    clear();
+    const { start, file } = dataFolder();
+    const alias = bucketAt(
+      { url: main.url.replace("127.0.0.1", "localhost"), bucket: main.bucket, keys: main.keys },
+      { name: "gcs" },
+    );
+    const run = start([primary(), alias]);
+    const one = file(0);
+    // What is in the outbox at a start: the other destination is asked for it later.
+    await run.recover();
+    await waitFor("it", () => run.published.length === 1);
+    await waitFor("no doubt left", () => run.ledger.files.doubtful(Date.now() + 1e9, 1).length === 0);
+    await run.end();
+    expect(filesAt(main)).toEqual([one.key]);
+    expect(run.doubles).toEqual([]);
+    expect(run.troubles.join()).toMatch(/are one place.*storage\.fallback = none/);
+    expect([...main.objects.keys()].filter((key) => key.includes("probe"))).toEqual([]);
+  });
+
+  test("of another instance, whose name begins as ours, nothing is taken up from the fallback", async () => {
+    clear();
+    const { root, start, keyOf } = dataFolder();
+    const other = keyOf(0).replace("_test-", "_test-b-");
+    const path = join(root, "other");
+    writeFileSync(path, framed("of another instance"));
+    const digest = await digestFile(path, 5 * 1024 * 1024);
+    await fallback().put({ path, key: other, digest, again: false }, new AbortController().signal);
+    const run = start([primary(), fallback()]);
+    await run.recover();
+    await waitFor("a look through the fallback", () => run.uploader.swept);
+    expect(run.ledger.files.get(other)).toBeNull();
+    await run.end();
+  });
+
   test("a bucket and a local lake as its fallback", async () => {
     clear();
     const { lake, start, file } = dataFolder();

@@ -9,6 +9,10 @@ export class PreflightError extends Error {
 /** Bytes of the probe. */
 const PROBE_BYTES = 64;
 
+function probeKey(): string {
+  return `.tapedeck-probe-${randomBytes(8).toString("hex")}`;
+}
+
 /**
  * Writes, reads and deletes a small object: what is not right with a bucket shall be known before anything depends on
  * it.
@@ -22,7 +26,7 @@ export async function checkDestination(
   timeout: number,
   ending?: AbortSignal,
 ): Promise<DestinationError | null> {
-  const key = `.tapedeck-probe-${randomBytes(8).toString("hex")}`;
+  const key = probeKey();
   const content = randomBytes(PROBE_BYTES);
   const late = AbortSignal.timeout(timeout);
   const signal = ending === undefined ? late : AbortSignal.any([late, ending]);
@@ -43,6 +47,30 @@ export async function checkDestination(
     if (error instanceof DestinationError) return error;
     throw error;
   }
+}
+
+/**
+ * Whether two destinations are two places: what is written to one does not stand in the other. They may be called
+ * differently and still be the same bucket; then a file that seems to stand in both stands there once.
+ *
+ * @throws DestinationError when it cannot be found out
+ */
+export async function areApart(one: Destination, other: Destination, signal: AbortSignal): Promise<boolean> {
+  const key = probeKey();
+  await one.write(key, randomBytes(PROBE_BYTES), signal);
+  try {
+    return (await other.stat(key, signal)) === null;
+  } finally {
+    await one.remove(key, signal);
+  }
+}
+
+/** What two destinations that are one place mean, and what mends it. */
+export function onePlace(one: Destination, other: Destination): string {
+  return (
+    `${one.where} and ${other.where} are one place: that is no fallback, and no copy there may be taken for a second one; ` +
+    "set another bucket or prefix, or storage.fallback = none"
+  );
 }
 
 /** Whether it passes by itself: recording goes on then, and files wait in the outbox. */

@@ -4,6 +4,7 @@ import type { FileLedger, FileRecord } from "../ledger-files.ts";
 import { instanceOf, parseKey } from "../names.ts";
 import type { Lane } from "./lane.ts";
 import { Periodic } from "./periodic.ts";
+import { areApart, onePlace } from "./preflight.ts";
 
 /** A file that stood in two destinations. */
 export interface Double {
@@ -46,6 +47,8 @@ export class Reconciler {
   readonly #ledger: FileLedger;
   readonly #options: ReconcilerOptions;
   readonly #work: Periodic;
+  /** Whether the destinations are two places; null = not found out yet. */
+  #apart: boolean | null = null;
 
   constructor(lanes: readonly Lane[], ledger: FileLedger, options: ReconcilerOptions) {
     this.#lanes = lanes;
@@ -125,6 +128,12 @@ export class Reconciler {
       this.#ledger.moved(key, home.name, other.name, this.#options.run);
       return true;
     }
+    // Where both names lead to one bucket there is one copy, and no other to be removed.
+    this.#apart ??= await areApart(keep.destination, drop.destination, signal);
+    if (!this.#apart) {
+      this.#options.trouble("the fallback", onePlace(keep.destination, drop.destination));
+      return true;
+    }
     const removed = this.#options.mode === "remove";
     if (removed) {
       await drop.destination.remove(key, signal);
@@ -158,12 +167,12 @@ export class Reconciler {
   async sweep(signal: AbortSignal): Promise<void> {
     const [primary, fallback] = this.#lanes;
     if (primary === undefined || fallback === undefined) return;
-    const own = `${instanceOf(this.#options.run)}-`;
+    const own = instanceOf(this.#options.run);
     let seen = 0;
     for await (const { key, bytes } of fallback.destination.list(`${SCHEMA_VERSION}/exchange=`, signal)) {
       if (++seen > SWEEP_MAX) return;
       const parts = parseKey(key);
-      if (parts === null || !parts.run.startsWith(own) || this.#ledger.get(key) !== null) continue;
+      if (parts === null || instanceOf(parts.run) !== own || this.#ledger.get(key) !== null) continue;
       this.#ledger.foundAt(key, fallback.name, bytes, [primary.name]);
     }
     this.hurry();
