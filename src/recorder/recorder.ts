@@ -25,7 +25,7 @@ import { Monitor } from "./monitor.ts";
 import { logNotice } from "./notices.ts";
 import { type OpenedRun, openRun } from "./opened-run.ts";
 import { Publication } from "./publication.ts";
-import { keepRetention } from "./retention.ts";
+import { Retention } from "./retention.ts";
 import { RingProgress } from "./ring-progress.ts";
 import { keepSymbols, logRescue } from "./ring-store.ts";
 import type { RunRing } from "./rings.ts";
@@ -76,7 +76,8 @@ export class Recorder {
   /** Time at which the main thread writes rows; never goes back. */
   readonly #clock = new Clock();
   readonly #died = Promise.withResolvers<string>();
-  readonly #endRetention: () => void;
+  /** null = every day is kept. */
+  readonly #retention: Retention | null;
   #clockTimer: ReturnType<typeof setInterval> | undefined;
   /** Whether the drain is gone, so that nothing can be drained any more. */
   drainDied = false;
@@ -153,10 +154,8 @@ export class Recorder {
     });
     const { retention } = settings.lake;
     const isLocal = chain.some(({ name }) => name === "local");
-    this.#endRetention =
-      isLocal && retention !== undefined
-        ? keepRetention(folder.lake, retention, ledger.files, log)
-        : () => undefined;
+    this.#retention =
+      isLocal && retention !== undefined ? new Retention(folder.lake, retention, ledger.files, log) : null;
     this.#drain = new DrainThread(
       {
         poll: settings.drain.poll,
@@ -228,7 +227,10 @@ export class Recorder {
       events: {
         read: (name, reading) => this.#readInstruments(name, reading),
         wanted: (job) => this.#ingest.apply(job),
-        clock: (name, asked, took, server) => this.#monitor.clockTold(name, asked, took, server),
+        clock: (name, asked, took, server) => {
+          this.#monitor.clockTold(name, asked, took, server);
+          this.#retention?.clockTold(name, server);
+        },
       },
     });
     this.#monitor = new Monitor({
@@ -347,7 +349,7 @@ export class Recorder {
     const { timeout } = this.#settings.stop;
     const began = performance.now();
     const closedAt = this.#clock.now();
-    this.#endRetention();
+    this.#retention?.end();
     await this.#ingest.stop(timeout);
     const raw = this.#capture?.stop(timeout);
     this.#gaps.stop(closedAt);
