@@ -7,6 +7,8 @@ import { VERSION } from "./version.ts";
 
 /** A second signal within this many ms of the first is the same one: `bun run` and `timeout` double them. */
 const SIGNAL_ECHO = 1000;
+/** What news have to reach people where the drain is dead, ms: all that comes in meanwhile is lost. */
+const DEAD_NEWS_MAX = 500;
 
 /**
  * One recording from start to end, as `record` and `demo` run it: status API, recorder, signals, duration.
@@ -52,7 +54,8 @@ export async function runSession(
     return why === "died" ? { ...end, exitCode: 1 } : end;
   } finally {
     signals.stop();
-    await Promise.all([status.stop(), notifier?.close()]);
+    const isDead = recorder?.drainDied === true;
+    await Promise.all([status.stop(), notifier?.close(isDead ? DEAD_NEWS_MAX : undefined)]);
   }
 }
 

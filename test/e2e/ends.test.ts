@@ -8,6 +8,7 @@ import { auditLake } from "../helpers/audit.ts";
 import { streamFrom, withSql } from "../helpers/lake.ts";
 import { startRecorder } from "../helpers/recorder.ts";
 import { scratchFolder } from "../helpers/scratch.ts";
+import { Stalls } from "../helpers/stalls.ts";
 import { waitFor } from "../helpers/wait.ts";
 
 const LONG = process.env.TAPEDECK_TEST_LONG === "1";
@@ -17,6 +18,48 @@ const ARGS = ["--streams", "bbo,trade"];
 const INSTRUMENTS = 20;
 const SET = { "flush.interval": "150ms", "flush.min_gap": "0ms" };
 
+test("the drain's thread is killed while news cannot be sent: nobody waits for them", async () => {
+  const exchange = startBinance({ instruments: 2, rate: 500 });
+  let hung = 0;
+  const server = Bun.serve({
+    port: 0,
+    hostname: "127.0.0.1",
+    idleTimeout: 0,
+    fetch() {
+      hung++;
+      return new Promise<Response>(() => undefined);
+    },
+  });
+  try {
+    const [data, die] = [join(folder, "news"), join(folder, "die-news")];
+    const news = {
+      "notify.webhook_url": `${server.url.href}hook`,
+      "notify.timeout": "1m",
+      "notify.gather": "0ms",
+      "notify.interval": "0ms",
+      // Far above what the end takes on a machine that is however slow.
+      "notify.stop_timeout": "1m",
+    };
+    const recorder = await startRecorder({
+      cwd: folder,
+      data,
+      exchange,
+      args: ARGS,
+      set: { ...SET, ...news },
+      env: { TEST_DIE: die },
+      preload: join(PRELOAD, "dying-drain.ts"),
+    });
+    await waitFor("news that hang", () => hung > 0);
+    const began = performance.now();
+    writeFileSync(die, "");
+    expect(await recorder.process.exit()).not.toBe(0);
+    expect(performance.now() - began).toBeLessThan(30_000);
+  } finally {
+    await server.stop(true);
+    await exchange.stop();
+  }
+}, 180_000);
+
 test("the drain's thread is killed: the process ends with an exit code of its own, and the next start has everything", async () => {
   const exchange = startBinance({ instruments: 10, rate: 4000, account: true });
   try {
@@ -25,11 +68,15 @@ test("the drain's thread is killed: the process ends with an exit code of its ow
     const preload = join(PRELOAD, "dying-drain.ts");
     const first = await startRecorder({ ...options, env: { TEST_DIE: die }, preload });
     await first.until("files", ({ balance: { published } }) => published > 500);
+    using stalls = new Stalls([first.process.pid], () => performance.now() * 1000);
     const began = performance.now();
     writeFileSync(die, "");
     const code = await first.process.exit();
     const took = performance.now() - began;
     expect(code).not.toBe(0);
+    // Within a second of processor time that others did not take.
+    const taken = stalls.between(began * 1000, (began + took) * 1000);
+    expect(took - taken, `${took} ms, ${taken} of it taken by other processes`).toBeLessThan(1000);
     // A thread that ends in the middle of a COPY takes the process with it before it can say anything.
     if (code === 1) expect(first.process.events("thread_died")).toHaveLength(1);
     const second = await startRecorder(options);

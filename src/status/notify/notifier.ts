@@ -45,9 +45,10 @@ export class Notifier {
     for (const sender of this.#senders) sender.add(news);
   }
 
-  /** Sends what waits, within `notify.stop_timeout`. */
-  async close(): Promise<void> {
-    await Promise.all(this.#senders.map((sender) => sender.close(this.#settings.stop_timeout)));
+  /** Sends what waits, within `notify.stop_timeout`, and within `atMost` ms. */
+  async close(atMost = Number.POSITIVE_INFINITY): Promise<void> {
+    const timeout = Math.min(this.#settings.stop_timeout, atMost);
+    await Promise.all(this.#senders.map((sender) => sender.close(timeout)));
   }
 }
 
