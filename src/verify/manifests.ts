@@ -41,6 +41,10 @@ export async function gatherManifests(
     }
     const content = await source.read(manifest, READ_MAX);
     if (content === null) continue;
+    if (content.length === 0) {
+      bad("the manifest is empty, and none is ever written so");
+      continue;
+    }
     manifests++;
     const lines = new TextDecoder().decode(content).split("\n");
     catalog.db.transaction(() => {

@@ -87,7 +87,7 @@ function conformance(open: () => Promise<Destination>): void {
   test("small objects are written, written over, read up to a bound and removed", async () => {
     const destination = await open();
     const key = "v1/_manifest/date=2026-11-21/币安-x.jsonl";
-    for (const text of ["a", "second, which is longer"]) {
+    for (const text of ["a", "", "second, which is longer"]) {
       await destination.write(key, Buffer.from(text), never);
       expect(Buffer.from((await destination.read(key, 1000, never)) ?? []).toString()).toBe(text);
     }

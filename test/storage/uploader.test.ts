@@ -658,6 +658,33 @@ describe("manifests", () => {
   });
 });
 
+test("a manifest from which a line has to go and that cannot be read keeps no other one from being written", async () => {
+  clear();
+  const { start, file, keyOf } = dataFolder();
+  const run = start([fallback()], { manifestInterval: 20 });
+  // Of a file that an earlier run had in the fallback, and that has moved.
+  const nothing = { rows: 1, lastLocal: 1, firstSeq: 0, lastSeq: 0, bytes: null, sha256: null };
+  const moved = keyOf(100);
+  const before = "test-1795132700000000-abcd";
+  run.ledger.files.copied({ key: moved, ...nothing });
+  run.ledger.files.published(moved, {
+    destination: "gcs",
+    bytes: 1,
+    sha256: null,
+    doubtful: [],
+    recheckAt: 0,
+    run: before,
+  });
+  run.ledger.files.listed("gcs", before, [moved]);
+  run.ledger.files.moved(moved, "gcs", "s3", before);
+  spare.fault = (operation, key) => (operation === "get" && key.includes(before) ? FAULTS.denied : null);
+  const one = file(0);
+  run.add(one);
+  await waitFor("a trouble", () => run.troubles.some((text) => text.includes(before)));
+  await waitFor("the manifest", () => manifestLines(spare).some(({ key }) => key === one.key));
+  await run.end();
+});
+
 interface Line {
   readonly key: string;
   readonly rows: number;

@@ -445,6 +445,17 @@ describe("a fault, named", () => {
     bucket.objects.set(full(changed), before);
   });
 
+  test("a manifest that was emptied is a fault, and no end of the audit", async () => {
+    const [manifest = ""] = [...bucket.objects.keys()].filter((key) => key.includes("/_manifest/"));
+    const before = bucket.objects.get(manifest);
+    if (before === undefined) throw new Error("no manifest in the bucket");
+    bucket.objects.set(manifest, { ...before, bytes: Buffer.alloc(0) });
+    const set = { ...at("s3", bucket), ...NOW };
+    const report = faultsOf(await auditOf(`s3://${bucket.bucket}/team/lake`, { set }));
+    expect(report).toMatchObject({ [manifest.slice("team/lake/".length)]: ["unreadable"] });
+    bucket.objects.set(manifest, before);
+  });
+
   test("more numbers missing than drops were counted, where a ring was full", async () => {
     const one = Patient.of(dropped, join(cwd, `patient-${copies++}`), sql, { ledger: false });
     const rows = "SELECT * REPLACE (if(reason = 'overflow', 0, missed)::BIGINT AS missed) FROM file";

@@ -363,8 +363,8 @@ export class BucketDestination implements Destination {
       false,
       signal,
       async (limit) => {
-        const got = await this.#get(key, limit, `bytes=0-${maxBytes - 1}`).catch(noSuchKey);
-        if (got === null) return null;
+        const got = await this.#get(key, limit, `bytes=0-${maxBytes - 1}`).catch(noneThere);
+        if (got === null || got instanceof Uint8Array) return got;
         // A store that ignores Range must not fill the memory.
         if ((got.ContentLength ?? 0) > maxBytes) throw new Error(`it has ${got.ContentLength} bytes`);
         return (await got.Body?.transformToByteArray()) ?? new Uint8Array();
@@ -385,8 +385,9 @@ export class BucketDestination implements Destination {
       false,
       signal,
       async (limit) => {
-        const got = await this.#get(key, limit, `bytes=${from}-${from + length - 1}`).catch(noSuchKey);
+        const got = await this.#get(key, limit, `bytes=${from}-${from + length - 1}`).catch(noneThere);
         if (got === null) return null;
+        if (got instanceof Uint8Array) return { content: got, sha256: null };
         if ((got.ContentLength ?? 0) > length)
           throw new Error(`the store answers with ${got.ContentLength} bytes where ${length} were asked for`);
         const content = (await got.Body?.transformToByteArray()) ?? new Uint8Array();
@@ -540,6 +541,11 @@ function absent(error: unknown): null {
   const { name, status } = factsOf(error);
   if (name === "NotFound" || name === "NoSuchKey" || (status === 404 && name !== "NoSuchBucket")) return null;
   throw error;
+}
+
+/** As {@link noSuchKey}; of an object that ends before a range there is nothing in it, which stores call an error. */
+function noneThere(error: unknown): Uint8Array | null {
+  return factsOf(error).status === 416 ? new Uint8Array() : noSuchKey(error);
 }
 
 function noSuchKey(error: unknown): null {

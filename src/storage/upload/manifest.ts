@@ -64,13 +64,18 @@ export class ManifestWriter {
     for (const lane of this.#lanes) {
       if (signal.aborted) return;
       if (!lane.mayAsk(performance.now())) continue;
-      try {
-        await this.#remove(lane, signal);
-        await this.#add(lane, signal);
-      } catch (error) {
-        if (!signal.aborted)
-          this.#trouble(`a manifest in ${lane.name}`, error instanceof Error ? error.message : String(error));
-      }
+      // One that cannot be read must not keep the others from being written.
+      await this.#try(lane, signal, () => this.#remove(lane, signal));
+      await this.#try(lane, signal, () => this.#add(lane, signal));
+    }
+  }
+
+  async #try({ name }: Lane, signal: AbortSignal, work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      if (!signal.aborted)
+        this.#trouble(`a manifest in ${name}`, error instanceof Error ? error.message : String(error));
     }
   }
 
@@ -88,18 +93,23 @@ export class ManifestWriter {
   }
 
   /** Takes lines out of manifests, those of earlier runs too, of which the ledger may not know everything. */
-  async #remove({ name, destination }: Lane, signal: AbortSignal): Promise<void> {
+  async #remove(lane: Lane, signal: AbortSignal): Promise<void> {
+    const { name, destination } = lane;
     const removals = this.#ledger.removals(name, REMOVALS);
     const byManifest = Map.groupBy(removals, ({ date, run }) => manifestKey(date, run));
     for (const [manifest, group] of byManifest) {
-      const found = await destination.read(manifest, READ_MAX, signal);
-      if (found !== null) {
-        const text = Buffer.from(found).toString();
-        const left = without(text, group);
-        if (left === "") await destination.remove(manifest, signal);
-        else if (left !== text) await destination.write(manifest, Buffer.from(left), signal);
-      }
-      for (const removal of group) this.#ledger.removed(removal);
+      await this.#try(lane, signal, async () => {
+        const found = await destination.read(manifest, READ_MAX, signal);
+        if (found !== null) {
+          const text = Buffer.from(found).toString();
+          // What has come back meanwhile stays.
+          const gone = group.filter(({ key }) => this.#ledger.get(key)?.destination !== name);
+          const left = without(text, gone);
+          if (left === "") await destination.remove(manifest, signal);
+          else if (left !== text) await destination.write(manifest, Buffer.from(left), signal);
+        }
+        for (const removal of group) this.#ledger.removed(removal);
+      });
     }
   }
 }

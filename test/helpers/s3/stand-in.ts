@@ -323,6 +323,8 @@ export class StandIn implements AsyncDisposable {
         const stored = this.objects.get(key);
         if (stored === undefined) return this.#error(response, 404, "NoSuchKey");
         const range = /^bytes=(\d+)-(\d+)$/.exec(String(headers.range ?? ""));
+        if (range !== null && Number(range[1]) >= stored.bytes.length)
+          return this.#error(response, 416, "InvalidRange");
         const bytes =
           range === null ? stored.bytes : stored.bytes.subarray(Number(range[1]), Number(range[2]) + 1);
         const metadata = Object.entries(stored.metadata).map(([name, value]) => [
