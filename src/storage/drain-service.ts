@@ -1,7 +1,8 @@
-import { mkdir, rename } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { Drain, type DrainEvents, type DrainMemory, type DrainOptions } from "./drain.ts";
 import type { Step } from "./filer.ts";
+import { moveFile } from "./files.ts";
 import { type JournalRecovery, recoverJournals } from "./journal/recovery.ts";
 import type { FromDrain, ToDrain } from "./messages.ts";
 import { fileId, parseKey } from "./names.ts";
@@ -254,7 +255,7 @@ function renumbered(memory: DrainMemory, { unused, holes }: JournalRecovery): Dr
 async function moveAside(path: string, quarantine: string): Promise<string> {
   await mkdir(quarantine, { recursive: true });
   const target = join(quarantine, `${Date.now()}-${basename(path)}`);
-  await rename(path, target);
+  await moveFile(path, target);
   return target;
 }
 

@@ -1,7 +1,7 @@
-import { mkdir, rename, rm } from "node:fs/promises";
+import { mkdir, rm } from "node:fs/promises";
 import { basename, join } from "node:path";
 import type { DuckDBConnection } from "@duckdb/node-api";
-import { syncFolder } from "./files.ts";
+import { moveFile, syncFolder } from "./files.ts";
 import { keyOfContent, type LostSpan } from "./journal/inspect.ts";
 import { type LoadedPart, type LoadedRows, loadDataset, loadStream } from "./journal/load.ts";
 import { type Salvage, salvageJournal } from "./journal/salvage.ts";
@@ -348,7 +348,7 @@ export class Filer {
     const { quarantine } = this.#options;
     await mkdir(quarantine, { recursive: true });
     try {
-      await rename(path, join(quarantine, basename(path)));
+      await moveFile(path, join(quarantine, basename(path)));
     } catch (error) {
       // Somebody took it away: there is nothing left to be kept.
       if (error instanceof Error && "code" in error && error.code === "ENOENT") return;

@@ -1,6 +1,6 @@
 /** File steps that must survive a power loss, and errors of the file system. */
 import { closeSync, constants, fsyncSync, openSync } from "node:fs";
-import { type FileHandle, open } from "node:fs/promises";
+import { copyFile, type FileHandle, open, rename, rm } from "node:fs/promises";
 
 async function sync(path: string, flags: number): Promise<void> {
   let handle: FileHandle | null = null;
@@ -29,6 +29,22 @@ export function syncFolderNow(path: string): void {
     fsyncSync(fd);
   } finally {
     closeSync(fd);
+  }
+}
+
+/**
+ * Moves a file, also to another disk: parts of a data folder may be mounted or linked from elsewhere.
+ *
+ * @throws Error of the file system; then it is still where it was
+ */
+export async function moveFile(from: string, to: string): Promise<void> {
+  try {
+    await rename(from, to);
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error && error.code === "EXDEV")) throw error;
+    await copyFile(from, to);
+    await syncFile(to);
+    await rm(from);
   }
 }
 

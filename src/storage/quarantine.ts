@@ -1,7 +1,8 @@
 import { randomBytes } from "node:crypto";
-import { appendFile, copyFile, lstat, mkdir, readdir, rename, rm } from "node:fs/promises";
+import { appendFile, lstat, mkdir, readdir } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { capturedLine } from "../capture/line.ts";
+import { moveFile } from "./files.ts";
 
 /** A frame to keep. */
 export interface KeptFrame {
@@ -70,14 +71,7 @@ export class Quarantine {
       this.#folder,
       `${randomBytes(4).toString("hex")}-${basename(path).replace(/^\.+/, "")}`,
     );
-    try {
-      await rename(path, target);
-    } catch (error) {
-      if (!(error instanceof Error && "code" in error && error.code === "EXDEV")) throw error;
-      // The folder it comes from is a disk of its own.
-      await copyFile(path, target);
-      await rm(path);
-    }
+    await moveFile(path, target);
     this.#bytes += await sizeOf(target);
     return target;
   }

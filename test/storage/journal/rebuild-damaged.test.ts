@@ -11,6 +11,7 @@ import { recoverJournals } from "../../../src/storage/journal/recovery.ts";
 import type { FromDrain } from "../../../src/storage/messages.ts";
 import { RECOVERED_RING, RecoveredCounters } from "../../../src/storage/recovered.ts";
 import { scratchFolder } from "../../helpers/scratch.ts";
+import { smallDisk } from "../../helpers/small-disk.ts";
 import { waitFor } from "../../helpers/wait.ts";
 import { Feed, someMidnight } from "../feed.ts";
 import { makeJournal } from "./rows.ts";
@@ -149,6 +150,42 @@ for (const [name, damage] of Object.entries(DAMAGES)) {
     }
   });
 }
+
+const disk = smallDisk(16);
+const SKIPPED = disk === null ? "SKIPPED, this user cannot mount a file system (root on Linux can): " : "";
+test.skipIf(disk === null)(
+  `${SKIPPED}a quarantine on another disk: what is damaged goes there, and the drain is rebuilt`,
+  async () => {
+    if (disk === null) return;
+    const quarantine = join(disk.folder, "quarantine");
+    const { service, options, journal, told, end } = drainIn(join(root, "far"), new Feed("trade"));
+    const run = "test-1795100000000000-abcd";
+    for (const ring of [0, 1, 2]) await makeJournal(journal, { ring, run, records: [300, 400, 300], sealed: true });
+    const aside = async () => {
+      throw new Error("nothing is damaged yet");
+    };
+    const { segments } = await recoverJournals({ folder: journal, published: () => false, quarantine: aside });
+    const counters = new RecoveredCounters(options.recoveredCounters);
+    for (const { rest } of segments) counters.take(rest);
+    // The first is being made a file already when this is heard; the others wait.
+    service.receive({ type: "hold", held: true });
+    service.receive({ type: "start", options: { ...options, quarantine, recovered: segments }, poll: 1 });
+    await waitFor("one file", () => readdirSync(journal).length === 2);
+    const names = readdirSync(journal).sort();
+    const [headless = "", flipped = ""] = names.map((name) => join(journal, name));
+    writeFileSync(headless, "no journal any more");
+    DAMAGES["a flipped byte"]?.(flipped);
+    service.fail(new Error("an error of the drain"));
+    await told("rebuilt");
+    service.receive({ type: "hold", held: false });
+    const { filed, lost } = await end();
+    expect(filed).toBeGreaterThan(ROWS);
+    expect(filed + lost).toBe(3 * ROWS);
+    expect(readdirSync(journal)).toEqual([]);
+    const kept = readdirSync(quarantine);
+    for (const name of names) expect(kept.filter((one) => one.endsWith(name))).toHaveLength(1);
+  },
+);
 
 test("what is held, and is no longer while the drain is rebuilt, comes into files", async () => {
   const feed = new Feed("trade");
