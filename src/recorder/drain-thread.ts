@@ -122,6 +122,11 @@ export class DrainThread {
     });
   }
 
+  /** Resolves when what was handed over before stands in journals, or cannot. */
+  settled(): Promise<void> {
+    return this.addSymbols("", []);
+  }
+
   /** While it is held no file is written to the outbox; segments stay in their journals, up to `journal.max_bytes`. */
   hold(held: boolean): void {
     this.#thread.post({ type: "hold", held });

@@ -44,7 +44,7 @@ export function beginAfterEarlier(
  * Brings rows of gaps that earlier runs could not bring into a file on their way: those of the ledger, and those
  * that stand in a journal only, should the ledger have been lost.
  *
- * @param journals those of gaps, which are removed then
+ * @param journals those of gaps, which are removed when their rows stand in others
  */
 export async function recoverGaps(
   journals: readonly JournaledSegment[],
@@ -65,7 +65,8 @@ export async function recoverGaps(
   if (kept === undefined) return;
   const words = (gap: KeptGap) => JSON.stringify([gap.exchange, gap.row]);
   const known = new Set(kept.map(words));
-  const others = journaled.filter((gap) => !known.has(words(gap)));
+  // Once each: a run that was killed while it took them over left them in two journals.
+  const others = journaled.filter((gap) => !known.has(words(gap)) && known.add(words(gap)));
   // Where one cannot be noted, on a full disk, it comes into a file all the same.
   for (const { exchange, row } of others) notes.note(() => ledger.keepGaps(exchange, [row]));
   const now = clock.now();
@@ -78,5 +79,11 @@ export async function recoverGaps(
       now,
     );
   }
-  for (const { path } of journals) await rm(path);
+  // Not before they stand in journals of this run: of the ledger alone the only copy may be lost.
+  void drain.settled().then(async () => {
+    for (const { path } of journals)
+      await rm(path, { force: true }).catch((error: unknown) =>
+        log.error("journal_stays", { path, error: String(error) }),
+      );
+  });
 }

@@ -346,6 +346,11 @@ const STORAGE = {
     meaning: "The torn end of a journal was cut; what it held is a gap.",
     fields: { path, bytes: "that were cut" },
   },
+  journal_stays: {
+    meaning:
+      "A journal of gaps whose rows stand in another one could not be removed; the next start takes them once more.",
+    fields: { path, error },
+  },
   journal_not_sealed: {
     meaning:
       "The seal of a journal of an earlier run could not be written; its rows become a file all the same.",

@@ -160,11 +160,16 @@ test.skipIf(disk === null)(
     const quarantine = join(disk.folder, "quarantine");
     const { service, options, journal, told, end } = drainIn(join(root, "far"), new Feed("trade"));
     const run = "test-1795100000000000-abcd";
-    for (const ring of [0, 1, 2]) await makeJournal(journal, { ring, run, records: [300, 400, 300], sealed: true });
+    for (const ring of [0, 1, 2])
+      await makeJournal(journal, { ring, run, records: [300, 400, 300], sealed: true });
     const aside = async () => {
       throw new Error("nothing is damaged yet");
     };
-    const { segments } = await recoverJournals({ folder: journal, published: () => false, quarantine: aside });
+    const { segments } = await recoverJournals({
+      folder: journal,
+      published: () => false,
+      quarantine: aside,
+    });
     const counters = new RecoveredCounters(options.recoveredCounters);
     for (const { rest } of segments) counters.take(rest);
     // The first is being made a file already when this is heard; the others wait.
