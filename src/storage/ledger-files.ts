@@ -321,14 +321,18 @@ export class FileLedger {
     return Object.fromEntries(rows.map(({ state, files }) => [state, files]));
   }
 
-  /** Published files of which another destination may hold a copy and is due to be asked, at most `limit`. */
-  doubtful(now: number, limit: number): FileRecord[] {
+  /**
+   * Published files of which another destination may hold a copy and is due to be asked, at most `limit`.
+   *
+   * @param waitMax longest time (ms) that one may have to wait: what is due later was noted by a clock that was ahead
+   */
+  doubtful(now: number, limit: number, waitMax = Number.MAX_SAFE_INTEGER - now): FileRecord[] {
     return this.#db
-      .query<Row, [number, number]>(
-        `SELECT * FROM files WHERE doubtful <> '[]' AND state = 'published' AND recheck_at <= ?
+      .query<Row, [number, number, number]>(
+        `SELECT * FROM files WHERE doubtful <> '[]' AND state = 'published' AND (recheck_at <= ? OR recheck_at > ?)
          ORDER BY recheck_at LIMIT ?`,
       )
-      .all(now, limit)
+      .all(now, now + waitMax, limit)
       .map(recordOf);
   }
 

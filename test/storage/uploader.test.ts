@@ -598,6 +598,32 @@ describe("a bucket and its fallback", () => {
     expect([...main.objects.keys()].filter((key) => key.includes("probe"))).toEqual([]);
   });
 
+  test("a double that a clock ahead has put off for a year is looked for now", async () => {
+    clear();
+    const { root, start, keyOf } = dataFolder();
+    const key = keyOf(0);
+    const path = join(root, "both");
+    writeFileSync(path, framed("in both"));
+    const digest = await digestFile(path, 5 * 1024 * 1024);
+    for (const at of [primary(), fallback()])
+      await at.put({ path, key, digest, again: false }, new AbortController().signal);
+    const run = start([primary(), fallback()]);
+    const { bytes, sha256 } = digest;
+    run.ledger.files.copied({ key, rows: 1, lastLocal: 1, firstSeq: 0, lastSeq: 0, bytes: null, sha256 });
+    const recheckAt = Date.now() + 365 * 86_400_000;
+    run.ledger.files.published(key, {
+      destination: "gcs",
+      bytes,
+      sha256,
+      doubtful: ["s3"],
+      recheckAt,
+      run: "x",
+    });
+    await waitFor("the double", () => run.doubles.length === 1);
+    expect([filesAt(main), filesAt(spare)]).toEqual([[key], []]);
+    await run.end();
+  });
+
   test("of another instance, whose name begins as ours, nothing is taken up from the fallback", async () => {
     clear();
     const { root, start, keyOf } = dataFolder();

@@ -74,7 +74,8 @@ export class Reconciler {
 
   async #round(signal: AbortSignal): Promise<void> {
     try {
-      for (const record of this.#ledger.doubtful(Date.now(), BATCH)) {
+      const waitMax = this.#options.recheck * GROWTH ** CHECKS;
+      for (const record of this.#ledger.doubtful(Date.now(), BATCH, waitMax)) {
         if (signal.aborted) return;
         await this.#look(record, signal);
       }
