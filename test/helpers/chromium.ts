@@ -2,11 +2,9 @@
 import { afterAll } from "bun:test";
 import { existsSync } from "node:fs";
 import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
+import { DEADLINE } from "./wait.ts";
 
 const CHROMIUM = process.env.TAPEDECK_TEST_CHROMIUM ?? "/usr/bin/chromium";
-/** Longest start; a loaded machine takes its time. */
-const START_TIMEOUT = 90_000;
-
 /** A browser that runs until the tests of the calling file are over, or why there is none, to be shown as a skip. */
 export async function startChromium(): Promise<{ browser: Browser } | { missing: string }> {
   if (!existsSync(CHROMIUM)) return { missing: `no ${CHROMIUM} (apt-get install chromium)` };
@@ -15,7 +13,7 @@ export async function startChromium(): Promise<{ browser: Browser } | { missing:
       executablePath: CHROMIUM,
       // Containers have neither the sandbox's rights nor a large /dev/shm.
       args: ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"],
-      timeout: START_TIMEOUT,
+      timeout: DEADLINE,
     });
     afterAll(() => browser.close());
     return { browser };
@@ -38,13 +36,13 @@ export async function open(
   options: BrowserContextOptions = {},
 ): Promise<Opened> {
   const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
-  // Everything that is waited for, in the tests as well; playwright's own 30 s are little where every processor is busy.
-  context.setDefaultTimeout(START_TIMEOUT);
+  // Its own 30 s are too short for a browser that gets no processor.
+  context.setDefaultTimeout(DEADLINE);
   const page = await context.newPage();
   const complaints: string[] = [];
   page.on("console", (message) => {
     if (["error", "warning"].includes(message.type()))
-      complaints.push(`${message.type()}: ${message.text()}`);
+      complaints.push(`${message.type()}: ${message.text()} ${message.location().url}`.trimEnd());
   });
   page.on("pageerror", (error) => complaints.push(`uncaught: ${error.message}`));
   page.on("requestfailed", (request) => complaints.push(`failed: ${request.url()}`));
