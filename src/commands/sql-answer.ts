@@ -45,7 +45,7 @@ export async function answer(sql: string, chosen: Wanted, settings: Settings): P
   });
   let timer: NodeJS.Timeout | undefined;
   try {
-    const lake = openLake(chosen.lake, settings, scratch);
+    const lake = await openLake(chosen.lake, settings, scratch);
     try {
       const format = chosen.format ?? "table";
       query = new Query({

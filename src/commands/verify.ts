@@ -40,7 +40,7 @@ export const command: Command<z.output<typeof options>> = {
   async run({ positionals: [name], options: { deep, json, date, exchanges, streams }, settings }) {
     const scratch = temporaryFolder("verify");
     try {
-      const lake = openLake(name, settings, scratch);
+      const lake = await openLake(name, settings, scratch);
       try {
         // Loads DuckDB, which `--help` need not.
         const { audit } = await import("../verify/audit.ts");

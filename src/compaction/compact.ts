@@ -70,7 +70,7 @@ export async function compact(options: CompactOptions): Promise<CompactionReport
     // Of one that was killed.
     for (const name of readdirSync(work)) rmSync(join(work, name), { recursive: true, force: true });
     const scratch = new Scratch("compact", (code) => process.exit(code), work);
-    const places = openPlaces(settings, join(data, "lake"), scratch);
+    const places = await openPlaces(settings, join(data, "lake"), scratch);
     try {
       return await withDuckDb(settings, scratch, (connection) =>
         new DayCompaction(options, { data, folder: here.folder }, scratch, places, connection).run(),

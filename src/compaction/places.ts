@@ -2,7 +2,7 @@
 import type { Settings } from "../config/schema.ts";
 import { openChain } from "../storage/destinations/chain.ts";
 import type { Destination } from "../storage/destinations/destination.ts";
-import { BucketDestination } from "../storage/destinations/s3.ts";
+import type { BucketDestination } from "../storage/destinations/s3.ts";
 import type { Scratch } from "../verify/scratch.ts";
 import { BucketSource, FolderSource, type LakeSource } from "../verify/source.ts";
 
@@ -13,12 +13,13 @@ export interface Place {
 }
 
 /** The primary, then its fallback if there is one. */
-export function openPlaces(settings: Settings, lake: string, scratch: Scratch): Place[] {
-  return openChain(settings, lake).map((destination) => ({
+export async function openPlaces(settings: Settings, lake: string, scratch: Scratch): Promise<Place[]> {
+  return (await openChain(settings, lake)).map((destination) => ({
     destination,
-    source:
-      destination instanceof BucketDestination
-        ? new BucketSource(destination, scratch)
-        : new FolderSource(lake),
+    source: isBucket(destination) ? new BucketSource(destination, scratch) : new FolderSource(lake),
   }));
+}
+
+function isBucket(destination: Destination): destination is BucketDestination {
+  return destination.name !== "local";
 }

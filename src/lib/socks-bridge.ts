@@ -5,7 +5,6 @@
 import { randomBytes } from "node:crypto";
 import { lookup } from "node:dns/promises";
 import { createServer, isIP, type Server, type Socket } from "node:net";
-import { SocksClient } from "socks";
 import type { ProxyAddress } from "./proxy-url.ts";
 
 /** The longest head of a request that is read, bytes. */
@@ -111,6 +110,8 @@ export class SocksBridge {
     const local = proxy.scheme === "socks5" && isIP(target.host) === 0;
     const host = local ? (await lookup(target.host, { order: "ipv4first" })).address : target.host;
     try {
+      // Not at the head of the file: hardly anybody has such a proxy, and every start of a recorder would read it twice.
+      const { SocksClient } = await import("socks");
       const { socket } = await SocksClient.createConnection({
         command: "connect",
         proxy: {

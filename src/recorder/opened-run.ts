@@ -47,7 +47,7 @@ export async function openRun(settings: Settings, log: Logger, ending?: AbortSig
   const began = Date.now() * 1000;
   const run = newRun(settings.instance, began);
   const lock = lockFolder(folder, run);
-  const chain = openChain(settings, folder.lake);
+  const chain = await openChain(settings, folder.lake);
   try {
     prepareNative(settings);
     await checkDestinations(chain, settings, log, ending);

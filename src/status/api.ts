@@ -227,8 +227,12 @@ export function createStatusApp(version: string, source: StatusSource, bounds: S
   });
   const page = mountPage(app, { live: () => pictures.value, openFeed });
 
-  const document = JSON.stringify(openApi(version, PATHS, errorSchema));
-  app.get("/openapi.json", (context) => answered(context, document));
+  // Made when somebody asks: few do, and it is a good part of what a start costs.
+  let document: string | undefined;
+  app.get("/openapi.json", (context) => {
+    document ??= JSON.stringify(openApi(version, PATHS, errorSchema));
+    return answered(context, document);
+  });
 
   const known = ["/", ...PATHS.map(({ path }) => path), "/openapi.json"];
   app.notFound((context) => context.json({ error: `no such path; there are ${known.join(", ")}` }, 404));

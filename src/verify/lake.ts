@@ -29,7 +29,11 @@ export class LakeError extends Error {
  *
  * @throws LakeError
  */
-export function openLake(name: string | undefined, settings: Settings, scratch: Scratch): Lake {
+export async function openLake(
+  name: string | undefined,
+  settings: Settings,
+  scratch: Scratch,
+): Promise<Lake> {
   if (name === undefined) return configured(settings, scratch);
   const address = /^(s3|gs|gcs):\/\/([^/]+)\/?(.*?)\/*$/.exec(name);
   if (address !== null) return bucket(settings, scratch, address);
@@ -38,7 +42,7 @@ export function openLake(name: string | undefined, settings: Settings, scratch: 
   return folder(resolve(name));
 }
 
-function configured(settings: Settings, scratch: Scratch): Lake {
+async function configured(settings: Settings, scratch: Scratch): Promise<Lake> {
   const { backend, fallback } = settings.storage;
   const data = resolve(settings.data);
   const names = [backend, fallback].filter((one) => one !== "none");
@@ -46,8 +50,10 @@ function configured(settings: Settings, scratch: Scratch): Lake {
     throw new LakeError(
       `there is no data folder ${settings.data}: name the lake, or its data folder with --data`,
     );
-  const buckets = BACKENDS.filter((one) => one !== "local" && names.includes(one)).map((one) =>
-    openBucket(settings, one === "gcs" ? "gcs" : "s3"),
+  const buckets = await Promise.all(
+    BACKENDS.filter((one) => one !== "local" && names.includes(one)).map((one) =>
+      openBucket(settings, one === "gcs" ? "gcs" : "s3"),
+    ),
   );
   const sources = names.map((one): LakeSource => {
     const found = buckets.find((destination) => destination.name === one);
@@ -58,18 +64,18 @@ function configured(settings: Settings, scratch: Scratch): Lake {
   });
 }
 
-function bucket(
+async function bucket(
   settings: Settings,
   scratch: Scratch,
   [, scheme, name = "", prefix = ""]: RegExpExecArray,
-): Lake {
+): Promise<Lake> {
   const kind = scheme === "s3" ? "s3" : "gcs";
   const own = settings[kind];
   if (kind === "gcs" && (own.access_key === undefined || own.secret_key === undefined))
     throw new LakeError(
       "GCS is read with HMAC keys: set GCS_ACCESS_KEY and GCS_SECRET_KEY (docs/providers.md)",
     );
-  const destination = openBucket({ ...settings, [kind]: { ...own, bucket: name, prefix } }, kind);
+  const destination = await openBucket({ ...settings, [kind]: { ...own, bucket: name, prefix } }, kind);
   const isOurs = own.bucket === name && own.prefix.replace(/^\/+|\/+$/g, "") === prefix;
   return lakeOf([new BucketSource(destination, scratch)], isOurs ? resolve(settings.data) : null, () =>
     destination.close(),

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { COMMANDS } from "../../src/commands/index.ts";
 import { COMMON_FLAGS } from "../../src/config/flags.ts";
-import { tapedeck } from "./run.ts";
+import { sources as tapedeck } from "./run.ts";
 
 let cwd: string;
 beforeEach(() => {

@@ -1,7 +1,5 @@
 /** Runs the real command line in a process of its own. */
-import { join } from "node:path";
-
-const MAIN = join(import.meta.dir, "../../src/main.ts");
+import { MAIN, PROGRAM } from "../helpers/program.ts";
 
 /** What a run left. */
 export interface Outcome {
@@ -10,15 +8,31 @@ export interface Outcome {
   readonly stderr: string;
 }
 
-/** Runs `tapedeck` in `cwd` with nothing of our own in the environment but `env`. */
-export async function tapedeck(
+interface RunOptions {
+  readonly cwd: string;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** Runs `tapedeck`; see {@link PROGRAM}. */
+export function tapedeck(args: readonly string[], options: RunOptions): Promise<Outcome> {
+  return run(PROGRAM, args, options);
+}
+
+/** Runs the sources, whatever there is besides. */
+export function sources(args: readonly string[], options: RunOptions): Promise<Outcome> {
+  return run([process.execPath, MAIN], args, options);
+}
+
+/** Runs `program` in `cwd` with nothing of our own in the environment but `env`. */
+async function run(
+  program: readonly string[],
   args: readonly string[],
-  { cwd, env = {} }: { cwd: string; env?: Record<string, string> },
+  { cwd, env = {} }: RunOptions,
 ): Promise<Outcome> {
   const base = Object.entries(process.env).filter(
     ([name]) => !/^(TAPEDECK_|STORAGE_|BUFFER_|FLUSH_)/.test(name),
   );
-  const child = Bun.spawn([process.execPath, MAIN, ...args], {
+  const child = Bun.spawn([...program, ...args], {
     cwd,
     env: { ...Object.fromEntries(base), ...env },
     stdin: "ignore",

@@ -37,14 +37,14 @@ test.skipIf(prometheus === null)(
       exchange,
       set: { "flush.interval": "500ms", "flush.slow_interval": "500ms", "flush.min_gap": "0ms" },
     });
-    // The real rules, with shorter waits: an outage of a test lasts seconds. But longer than a scrape that a busy
-    // machine did not answer in time.
-    const short = (await read("deploy/prometheus/tapedeck.rules.yaml")).replace(/for: \w+/g, "for: 3s");
+    // The real rules, with shorter waits: an outage of a test lasts seconds. A recorder without processor answers a
+    // scrape too late now and then, which is none.
+    const short = (await read("deploy/prometheus/tapedeck.rules.yaml")).replace(/for: \w+/g, "for: 5s");
     await Bun.write(join(cwd, "rules.yaml"), short);
     const target = new URL(recorder.url).host;
     await Bun.write(
       join(cwd, "prometheus.yaml"),
-      `global: { scrape_interval: 1s, evaluation_interval: 200ms }
+      `global: { scrape_interval: 2s, scrape_timeout: 2s, evaluation_interval: 500ms }
 rule_files: [rules.yaml]
 scrape_configs: [{ job_name: tapedeck, static_configs: [{ targets: ["${target}"] }] }]
 `,
@@ -93,26 +93,22 @@ scrape_configs: [{ job_name: tapedeck, static_configs: [{ targets: ["${target}"]
         async () => Number((await query("count_over_time(up[1m])"))[0]?.value[1]) >= 4,
         { timeout: TIMEOUT, every: 100 },
       );
-      // A scrape that failed leaves its instant empty: what stays empty is wrong.
       for (const { title, expr } of await panelQueries()) {
-        if (EMPTY_IS_WELL.includes(title)) continue;
         const filled = expr.replaceAll("$instance", ".*").replaceAll("$__rate_interval", "10s");
-        await waitFor(
-          `the panel "${title}" to show something: ${filled}`,
-          async () => (await query(filled)).length > 0,
-          { timeout: TIMEOUT, every: 200 },
-        );
+        if (EMPTY_IS_WELL.includes(title)) await query(filled);
+        // Nothing stands there after a scrape that was answered too late, until the next one.
+        else
+          await waitFor(`the panel ${title}`, async () => (await query(filled)).length > 0, {
+            timeout: TIMEOUT,
+            every: 100,
+          });
       }
       for (const { expr } of (
         await yaml("deploy/prometheus/tapedeck.rules.yaml", rulesSchema)
       ).groups.flatMap(({ rules }) => rules))
         await query(expr);
       expect(await firing()).toEqual([]);
-      await waitFor(
-        "events in Prometheus",
-        async () => Number((await query("sum(tapedeck_events_received_total)"))[0]?.value[1]) > 0,
-        { timeout: TIMEOUT, every: 200 },
-      );
+      expect(Number((await query("sum(tapedeck_events_received_total)"))[0]?.value[1])).toBeGreaterThan(0);
 
       await exchange.stop();
       const now = await fires("TapedeckOffline", "TapedeckExchangeOffline");

@@ -1,10 +1,8 @@
 /** Compares a lake with what `decode` says of frames: row by row, in the database, so that millions are soon done. */
 import { expect } from "bun:test";
-import { join } from "node:path";
 import { quoted, type Sql, streamFrom } from "./lake.ts";
+import { PROGRAM } from "./program.ts";
 import { STREAM_COLUMNS } from "./schema-v1.ts";
-
-const MAIN = join(import.meta.dir, "../../src/main.ts");
 
 /** Decodes captures into a file of one event a line. Resolves to the exit code and what was said on stderr. */
 export async function decodeInto(
@@ -12,7 +10,7 @@ export async function decodeInto(
   files: readonly string[],
   exchange: string,
 ): Promise<{ code: number; stderr: string }> {
-  const child = Bun.spawn([process.execPath, MAIN, "decode", "--exchange", exchange], {
+  const child = Bun.spawn([...PROGRAM, "decode", "--exchange", exchange], {
     stdin: new Blob(await Promise.all(files.map((file) => Bun.file(file).arrayBuffer()))),
     stdout: Bun.file(output),
     stderr: "pipe",

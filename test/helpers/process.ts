@@ -1,9 +1,8 @@
 /** The real command line in processes of their own, all of which are killed in the end. */
-import { join } from "node:path";
 import { undocumented } from "../../src/status/events.ts";
+import { MAIN, PROGRAM } from "./program.ts";
 import { waitFor, within } from "./wait.ts";
 
-const MAIN = join(import.meta.dir, "../../src/main.ts");
 /** Names that would set something of ours from the environment of whoever runs the tests. */
 const OURS = /^(TAPEDECK_|STORAGE_|S3_|GCS_|BUFFER_|FLUSH_)/;
 const CLEAN = Object.entries(process.env).filter(([name]) => !OURS.test(name));
@@ -19,9 +18,9 @@ interface RunOptions {
   readonly cwd: string;
   readonly env?: Readonly<Record<string, string>>;
   readonly stdin?: Blob;
-  /** A module that is loaded first: it stands for something that a test cannot do to a machine. */
+  /** A module that is loaded before the sources: it stands for something that a test cannot do to a machine. */
   readonly preload?: string;
-  /** Another program than the sources run by this Bun; its environment is `env` and nothing else. */
+  /** Another program than {@link PROGRAM}; its environment is `env` and nothing else. */
   readonly program?: readonly string[];
 }
 
@@ -54,8 +53,8 @@ export class Running {
 
   constructor(args: readonly string[], { cwd, env = {}, stdin, preload, program }: RunOptions) {
     this.#name = `tapedeck ${args[0] ?? ""}`;
-    const sources = [process.execPath, ...(preload === undefined ? [] : ["--preload", preload]), MAIN];
-    this.#child = Bun.spawn([...(program ?? sources), ...args], {
+    const usual = preload === undefined ? PROGRAM : [process.execPath, "--preload", preload, MAIN];
+    this.#child = Bun.spawn([...(program ?? usual), ...args], {
       cwd,
       env: program === undefined ? { ...Object.fromEntries(CLEAN), ...env } : env,
       stdin: stdin ?? "ignore",

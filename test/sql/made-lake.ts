@@ -140,7 +140,7 @@ export async function answerOf(
   const settings: Settings = settingsOf(options.set ?? {});
   const folder = mkdtempSync(join(tmpdir(), "tapedeck-query-"));
   const scratch = new Scratch("sql-test");
-  const lake = openLake(options.lake, settings, scratch);
+  const lake = await openLake(options.lake, settings, scratch);
   const query = new Query({ sql, sources: lake.sources, folder, result: null, limits: settings.sql });
   try {
     await query.prepare();

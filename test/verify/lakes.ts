@@ -34,7 +34,7 @@ export async function auditOf(
   const scratch = new Scratch();
   let lake: Lake | null = null;
   try {
-    lake = openLake(name, settings, scratch);
+    lake = await openLake(name, settings, scratch);
     const selection = { from: null, to: null, exchanges: null, streams: null, ...options.selection };
     const report = await audit({
       lake,

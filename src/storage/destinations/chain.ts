@@ -1,27 +1,30 @@
 import { BACKENDS, type Settings } from "../../config/schema.ts";
 import type { Destination } from "./destination.ts";
 import { LocalDestination } from "./local.ts";
-import { BucketDestination } from "./s3.ts";
+import type { BucketDestination } from "./s3.ts";
 
 /** The destinations that the settings name: the primary, then its fallback if there is one. */
-export function openChain(settings: Settings, lake: string): Destination[] {
+export async function openChain(settings: Settings, lake: string): Promise<Destination[]> {
   const { backend, fallback } = settings.storage;
   const names = BACKENDS.filter((name) => name === backend || name === fallback);
-  return names
+  const open = names
     .sort((a, b) => Number(b === backend) - Number(a === backend))
     .map((name) =>
       name === "local" ? new LocalDestination(lake, settings.lake.disk_floor) : openBucket(settings, name),
     );
+  return Promise.all(open);
 }
 
 /** The bucket that the settings `s3` or `gcs` name. */
-export function openBucket(settings: Settings, name: "s3" | "gcs"): BucketDestination {
+export async function openBucket(settings: Settings, name: "s3" | "gcs"): Promise<BucketDestination> {
   const { endpoint, region, bucket, prefix, access_key, secret_key, session_token } = settings[name];
   if (bucket === undefined) throw new Error(`${name}.bucket is not set`);
   const credentials =
     access_key === undefined || secret_key === undefined
       ? undefined
       : { accessKey: access_key, secretKey: secret_key, sessionToken: session_token };
+  // Not at the head of the file: without a bucket the SDK would be a seventh of what a start costs.
+  const { BucketDestination } = await import("./s3.ts");
   return new BucketDestination({
     name,
     endpoint,

@@ -15,6 +15,7 @@ import {
 import { createServer } from "node:net";
 import { homedir } from "node:os";
 import { join } from "node:path";
+import { PROGRAM } from "../../helpers/program.ts";
 import { type StandIn, startStandIn } from "../../helpers/s3/stand-in.ts";
 import { type Simulated, startSimulated } from "../../helpers/simulated.ts";
 import { ROOT } from "./blocks.ts";
@@ -95,7 +96,7 @@ export class World {
     symlinkSync(process.execPath, join(bin, "bun"));
     writeFileSync(
       join(bin, "tapedeck"),
-      `#!/bin/sh\nexec "${process.execPath}" "${ROOT}/src/main.ts" "$@"\n`,
+      `#!/bin/sh\nexec ${PROGRAM.map((word) => `"${word}"`).join(" ")} "$@"\n`,
       {
         mode: 0o755,
       },

@@ -1,0 +1,11 @@
+/** How tests start the command line in a process of its own. */
+import { join } from "node:path";
+
+/** The entry point of the sources. */
+export const MAIN = join(import.meta.dir, "../../src/main.ts");
+
+/** The executable that `bun run test` has built from these sources; undefined = none was, as with `bun test FILE`. */
+export const EXECUTABLE = process.env.TAPEDECK_TEST_EXECUTABLE;
+
+/** What stands before its arguments: the executable, or this Bun with the sources. */
+export const PROGRAM: readonly string[] = EXECUTABLE === undefined ? [process.execPath, MAIN] : [EXECUTABLE];
