@@ -30,9 +30,13 @@ export class SymbolLiterals {
 
   /** Whether the literal of an entry, which was found in a frame, stands in the frame at `at`: its length, or 0. */
   lengthAt(entry: number, at: number): number {
-    let start = entry < this.#starts.length ? this.#starts[entry] : 0;
-    if (start === 0) start = this.#make(entry);
-    return stands(this.#words, start, at);
+    let word = entry < this.#starts.length ? this.#starts[entry] : 0;
+    if (word === 0) word = this.#make(entry);
+    const words = this.#words;
+    const length = words[word++];
+    const last = at + length - 4;
+    for (let from = at; from < last; from += 4) if (WORDS.getInt32(from, true) !== words[word++]) return 0;
+    return WORDS.getInt32(last, true) === words[word] ? length : 0;
   }
 
   /** @throws RangeError when it is shorter or longer than what is compared */
@@ -54,15 +58,6 @@ export class SymbolLiterals {
     this.#starts[entry] = start;
     return start;
   }
-}
-
-function stands(words: Int32Array, start: number, at: number): number {
-  const length = words[start];
-  const last = at + length - 4;
-  let word = start + 1;
-  for (let from = at; from < last; from += 4, word++)
-    if (WORDS.getInt32(from, true) !== words[word]) return 0;
-  return WORDS.getInt32(last, true) === words[word] ? length : 0;
 }
 
 function longer(array: Int32Array, length: number): Int32Array<ArrayBuffer> {

@@ -6,11 +6,12 @@ import type { SymbolLiterals } from "./symbol-literals.ts";
  * Places for beginnings, in pairs, at first and at most. Where three meet in one pair, one is learned again and again: so
  * there are {@link PLACES_A_HEAD} for each that was learned.
  */
-const PLACES_MIN = 2 ** 12;
-const PLACES_MAX = 2 ** 18;
+const PLACES_BITS_MIN = 12;
+const PLACES_BITS_MAX = 18;
 const PLACES_A_HEAD = 8;
-/** Shapes that there can be: a place holds which one, and the entry of an instrument, as one number. */
-const SHAPES_MAX = 4;
+/** Bits of a shape: a place holds which one, and above it the entry of an instrument. */
+const SHAPE_BITS = 2;
+const SHAPES_MAX = 2 ** SHAPE_BITS;
 
 /**
  * Knows shape and instrument of a frame by how it begins, in one look.
@@ -25,10 +26,10 @@ export class UsualHeads {
   readonly #shapes: readonly SymbolLiterals[];
   readonly #kindAt: number;
   readonly #nameAt: number;
-  /** What is noted at each place: 1 + shape + {@link SHAPES_MAX} * entry; 0 = nothing. */
-  #places = new Int32Array(PLACES_MIN);
+  /** What is noted at each place, entry and shape; -1 = nothing. */
+  #places = new Int32Array(1 << PLACES_BITS_MIN).fill(-1);
   /** By how many bits the number of a place is shorter than 32. */
-  #shift = 32 - Math.log2(PLACES_MIN);
+  #shift = 32 - PLACES_BITS_MIN;
   /** Heads that were learned, each once: those that are noted, and those that were pushed out. */
   readonly #learned = new Set<number>();
 
@@ -52,10 +53,10 @@ export class UsualHeads {
   }
 
   #passAt(scan: Scanner, place: number): number {
-    const head = this.#places[place] - 1;
+    const head = this.#places[place];
     if (head === -1) return -1;
-    const shape = head % SHAPES_MAX;
-    const entry = (head - shape) / SHAPES_MAX;
+    const shape = head & (SHAPES_MAX - 1);
+    const entry = head >> SHAPE_BITS;
     const length = this.#shapes[shape].lengthAt(entry, 0);
     if (length === 0) return -1;
     scan.at = length;
@@ -67,19 +68,22 @@ export class UsualHeads {
   learn(shape: number, entry: number): void {
     // What is written otherwise would never be passed, and would push out one that is.
     if (this.#shapes[shape].lengthAt(entry, 0) === 0) return;
-    const head = 1 + shape + SHAPES_MAX * entry;
+    const head = (entry << SHAPE_BITS) | shape;
     this.#learned.add(head);
-    if (this.#places.length < PLACES_MAX && this.#learned.size * PLACES_A_HEAD > this.#places.length)
+    if (
+      this.#places.length < 1 << PLACES_BITS_MAX &&
+      this.#learned.size * PLACES_A_HEAD > this.#places.length
+    )
       this.#grow();
     const first = this.#place();
     if (this.#places[first] === head) return;
-    const place = this.#places[first] === 0 ? first : first ^ 1;
+    const place = this.#places[first] === -1 ? first : first ^ 1;
     this.#places[place] = head;
   }
 
   /** Takes more places. What was noted has to be learned again, which costs each head one frame. */
   #grow(): void {
-    this.#places = new Int32Array(2 * this.#places.length);
+    this.#places = new Int32Array(2 * this.#places.length).fill(-1);
     this.#shift--;
   }
 
