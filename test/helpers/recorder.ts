@@ -58,7 +58,7 @@ export function recordArguments(options: RecordOptions): string[] {
   const settings = {
     instance: "test",
     // Far above what a stop takes: what is to be published is, however slow the machine is.
-    "stop.timeout": "60s",
+    "stop.timeout": "2m",
     "exchanges.binance.ws_url": exchange.url,
     "exchanges.binance.rest_url": exchange.restUrl,
     ...set,
