@@ -202,14 +202,18 @@ export class Subscriber {
     const found = this.#find(id, [...channels, ...standing]);
     if (error === null) {
       if (found === null) return;
-      const accepted = channels.length === 0 ? [...found.request.channels] : channels;
-      for (const channel of accepted) found.request.channels.delete(channel);
+      const asked = found.request.channels;
+      // A channel that this message did not ask for, or not any more, has no answer by this one.
+      const accepted = channels.length === 0 ? [...asked] : channels.filter((channel) => asked.has(channel));
+      for (const channel of accepted) asked.delete(channel);
       if (found.request.channels.size === 0) this.#waiting.delete(found.id);
-      this.#onAccepted?.(accepted);
+      if (accepted.length > 0) this.#onAccepted?.(accepted);
       return;
     }
     if (found === null) {
-      if (standing.length === 0) this.#refused(channels, error);
+      if (standing.length > 0) return;
+      this.#refused(channels, error);
+      if (id === null && channels.length === 0) this.#failedUnnamed(error);
       return;
     }
     const { request } = found;
@@ -224,6 +228,23 @@ export class Subscriber {
     }
     this.#waiting.delete(found.id);
     this.#isolate([...request.channels], request.asked, named, error);
+    this.#run();
+  }
+
+  /**
+   * An error that says neither which message it answers nor which channel is bad. Answers come in the order of the
+   * messages, so it is taken for that of the oldest one: its channels are asked for by halves, or one bad one would keep
+   * all of them from being subscribed. Where it was about something else that costs a few messages. A single channel
+   * goes on waiting for its answer.
+   */
+  #failedUnnamed(error: string): void {
+    if (!this.#exchange.limits.failsWhole) return;
+    const [oldest] = this.#waiting;
+    if (oldest === undefined) return;
+    const [id, { channels, asked }] = oldest;
+    if (channels.size <= 1) return;
+    this.#waiting.delete(id);
+    this.#isolate([...channels], asked, false, error);
     this.#run();
   }
 

@@ -210,6 +210,45 @@ describe("refusals", () => {
     subscriber.stop();
   });
 
+  test("without a number, of a whole message: the bad channel is found by halves, all others get subscribed", () => {
+    const channels = [...names(41), "bad", ...names(58, "d")];
+    const { subscriber, sent, refused, answer } = bench(channels);
+    const subscribed = new Set<string>();
+    subscriber.start();
+    // As long as anything is asked for that is not the bad one alone.
+    for (let answered = 0; answered < sent.length; answered++) {
+      const { id, params } = sent[answered];
+      if (params.includes("bad")) answer(null, "Invalid symbol (code -1121)");
+      else {
+        for (const channel of params) subscribed.add(channel);
+        answer(id);
+      }
+      pass(PACE);
+    }
+    expect([...subscribed].sort()).toEqual(channels.filter((channel) => channel !== "bad").sort());
+    expect(sent.length).toBeLessThanOrEqual(2 * Math.ceil(Math.log2(100)) + 2);
+    // The words are told each time, the channel when it is known.
+    pass(ACK_TIMEOUT * 10);
+    expect(new Set(refused.map(({ error }) => error))).toEqual(
+      new Set(["Invalid symbol (code -1121)", `no answer after ${ASKED_MAX} attempts`]),
+    );
+    expect(refused.at(-1)).toEqual({ channels: ["bad"], error: `no answer after ${ASKED_MAX} attempts` });
+    subscriber.stop();
+  });
+
+  test("without a number, of something else: what was in force stays so, and all channels are accepted in the end", () => {
+    const { subscriber, sent, refused, accepted, answer } = bench(names(4));
+    subscriber.start();
+    answer(null, "unknown request (code 3)");
+    answer(sent[0].id);
+    pass(3 * PACE);
+    for (const { id } of sent.slice(1)) answer(id);
+    expect(accepted.flat().sort()).toEqual(names(4));
+    expect(refused).toEqual([{ channels: [], error: "unknown request (code 3)" }]);
+    pass(ACK_TIMEOUT * 10);
+    expect(sent.length).toBe(3);
+  });
+
   test("of one channel name it and do not come again", () => {
     const { subscriber, sent, refused, answer } = bench(["bad"]);
     subscriber.start();
@@ -405,6 +444,22 @@ describe("what is accepted is told", () => {
     expect(accepted).toEqual([["late"]]);
     pass(2 * PACE);
     expect(jest.getTimerCount()).toBe(0);
+  });
+
+  test("a channel that another message asked for is not, and is asked for again", () => {
+    const { subscriber, sent, accepted, answer } = bench(["a", "b", "c"], {
+      failsWhole: false,
+      channelsPerMessage: 2,
+    });
+    subscriber.start();
+    pass(PACE);
+    expect(sent.map(({ params }) => params)).toEqual([["a", "b"], ["c"]]);
+    answer(sent[0].id, null, ["c"]);
+    answer(sent[0].id, null, ["a"]);
+    expect(accepted).toEqual([["a"]]);
+    pass(ACK_TIMEOUT + 2 * PACE);
+    expect(sent.slice(2).map(({ params }) => params)).toEqual([["b"], ["c"]]);
+    subscriber.stop();
   });
 
   test("a channel given up meanwhile is not", () => {
