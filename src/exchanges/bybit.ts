@@ -47,7 +47,7 @@ export const bybit: Exchange = {
     // 500 connections in five minutes are allowed.
     connectsPerSecond: 4,
     connectsPerFiveMinutes: 500,
-    // "args" of one connection together.
+    // The "args" of one connection together: whether quotes and commas count is not said, so they do.
     charactersPerConnection: 21_000,
     failsWhole: true,
     lifetime: null,

@@ -103,7 +103,7 @@ export interface Limits {
   readonly connectsPerSecond: number;
   /** Attempts to connect we may make in five minutes; null = none is documented. */
   readonly connectsPerFiveMinutes: number | null;
-  /** Characters of all channels of a connection together; null = no such limit. */
+  /** Characters of all channels of a connection together, as a list in JSON; null = no such limit. */
   readonly charactersPerConnection: number | null;
   /** Whether one bad channel fails all channels of its message. */
   readonly failsWhole: boolean;

@@ -9,9 +9,14 @@ export interface ConnectionPlan {
 /** What a connection can carry. */
 export interface ConnectionLimits {
   readonly channels: number;
-  /** Characters of all channels together; null = no such limit. */
+  /** Characters of all channels together, as a list in JSON; null = no such limit. */
   readonly characters: number | null;
 }
+
+/** Characters that a channel takes in a list in JSON beside its name: two quotes and a comma. */
+const AROUND_NAME = 3;
+/** Characters of such a list beside its channels: the brackets, without the comma behind the last. */
+const AROUND_LIST = 1;
 
 /** What has to change so that connections carry exactly what is wanted. */
 export interface Changes {
@@ -86,7 +91,7 @@ export function splitByRate(channels: readonly string[], rateOf: (channel: strin
 /** Counts what still fits on a connection. */
 class Room {
   #channels = 0;
-  #characters = 0;
+  #characters = AROUND_LIST;
 
   constructor(readonly limits: ConnectionLimits) {}
 
@@ -94,10 +99,11 @@ class Room {
   take(channel: string): boolean {
     const { channels, characters } = this.limits;
     if (this.#channels >= channels) return false;
-    const tooLong = characters !== null && this.#characters + channel.length > characters;
+    const length = channel.length + AROUND_NAME;
+    const tooLong = characters !== null && this.#characters + length > characters;
     if (tooLong && this.#channels > 0) return false;
     this.#channels++;
-    this.#characters += channel.length;
+    this.#characters += length;
     return true;
   }
 }
@@ -105,7 +111,7 @@ class Room {
 /** Splits channels into as few parts as the limits allow, all about equally long. */
 function evenParts(channels: readonly string[], limits: ConnectionLimits): string[][] {
   if (channels.length === 0) return [];
-  const characters = channels.reduce((sum, channel) => sum + channel.length, 0);
+  const characters = channels.reduce((sum, channel) => sum + channel.length + AROUND_NAME, AROUND_LIST);
   const byCharacters = limits.characters === null ? 1 : Math.ceil(characters / limits.characters);
   const parts = Math.max(Math.ceil(channels.length / limits.channels), byCharacters);
   const result: string[][] = [];

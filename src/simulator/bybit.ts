@@ -45,7 +45,7 @@ export interface BybitOptions extends SimulationOptions {
   readonly bookResendMs?: number;
   /** A connection from which nothing came for this long is cut. */
   readonly idleTimeoutMs?: number;
-  /** Most characters of all args of a connection. */
+  /** Most characters of all args of a connection, as a list in JSON. */
   readonly argsCharsMax?: number;
   /** Most instruments on a page of instruments-info, whatever the client asks for. */
   readonly pageSize?: number;

@@ -147,7 +147,7 @@ test("a topic twice fails the request, and the first subscription keeps deliveri
 });
 
 test("all args of a connection together are bounded, by characters and not by number", async () => {
-  const client = await connect(start({ ...NO_EVENTS, argsCharsMax: 40 }));
+  const client = await connect(start({ ...NO_EVENTS, argsCharsMax: 41 }));
   expect(await asked(client, "subscribe", ["tickers.BTCUSDT", "publicTrade.BTCUSDT"])).toMatchObject({
     success: true,
   });
