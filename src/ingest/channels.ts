@@ -7,7 +7,7 @@ import type { ExchangeJob } from "./messages.ts";
 /** Streams that may be silent for days in a calm market: their silence means nothing. */
 export const UNJUDGED: readonly Stream[] = ["liquidation"];
 /** Streams of which a connection that carries any of them should bring something within seconds. */
-const LIVELY: readonly Stream[] = ["bbo", "mark_price", "funding", "open_interest"];
+export const LIVELY: readonly Stream[] = ["bbo", "mark_price", "funding", "open_interest"];
 
 /** The channels of one exchange that are wanted on this worker, and what each of them brings. */
 export class Channels {

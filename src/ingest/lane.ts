@@ -299,7 +299,7 @@ export class Lane {
     this.#aliveAt = now;
     if (!stalled) {
       this.#connections.watchOver(now);
-      gaps.push(...this.#missing.silences.tick(now));
+      gaps.push(...this.#missing.judge(now));
       if (this.#connections.replacements.current === null)
         this.#silentStreams.tick(this.#connections.carrying, now);
     }

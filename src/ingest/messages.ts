@@ -48,6 +48,8 @@ export interface KnownInstrument {
 /** Bounds of everything that is done for an exchange; settings `connection.*`. */
 export interface LaneBounds extends ConnectionBounds {
   readonly symbols: SymbolWatchOptions;
+  /** Rows of bbo that a symbol may have since its trades were accepted without one of those. */
+  readonly quotesWithoutTrade: number;
   /** Age at which a connection is replaced, ms; null = only when the exchange asks for it. */
   readonly maxAge: number | null;
   /** How long an old and a new connection run side by side, ms. */

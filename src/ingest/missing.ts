@@ -1,6 +1,6 @@
 import type { Stream } from "../events/streams.ts";
 import type { Connection } from "../exchanges/connection.ts";
-import { type Channels, UNJUDGED } from "./channels.ts";
+import { type Channels, LIVELY, UNJUDGED } from "./channels.ts";
 import { ClockApart } from "./clock-apart.ts";
 import type { Gates } from "./gates.ts";
 import { type HoleReason, Holes } from "./holes.ts";
@@ -8,6 +8,7 @@ import type { Kin } from "./kin.ts";
 import { Losses } from "./losses.ts";
 import type { ExchangeJob, GapNotice, IngestNotice } from "./messages.ts";
 import { SIBLINGS_ALIVE, Silences, type Source } from "./silences.ts";
+import { UnheardTrades } from "./unheard-trades.ts";
 import { Untold, type UntoldHoles } from "./untold.ts";
 
 /**
@@ -38,6 +39,7 @@ export class Missing {
   readonly #channels: Channels;
   readonly #watches: Gates["watches"];
   readonly #promptStreams: readonly Stream[];
+  readonly #unheardTrades: UnheardTrades;
   readonly #untold: Untold;
 
   constructor(options: {
@@ -73,6 +75,12 @@ export class Missing {
       persists: events.persists,
       unjudged: UNJUDGED,
       siblingsAlive: Math.min(SIBLINGS_ALIVE, Math.max(SIBLINGS_ALIVE_MIN, bounds.symbols.floor * 500)),
+    });
+    this.#unheardTrades = new UnheardTrades({
+      quotesMax: bounds.quotesWithoutTrade,
+      patience: bounds.symbols.firstDataQuiet,
+      rowsOf: (stream, symbol) => gates.all.get(stream)?.rowsOf(symbol) ?? 0,
+      watch: () => gates.watches.get("trade"),
     });
     this.clock = new ClockApart(exchange, () => channels.streamsOf(channels.wanted.keys()));
     const keepers = [this.holes, this.silences, this.losses, this.clock];
@@ -116,6 +124,7 @@ export class Missing {
         this.holes.end(channel, now);
         continue;
       }
+      this.#unheardTrades.forget(channel);
       const symbol = this.#channels.symbolOf(subscription);
       if (symbol < 0) continue;
       for (const stream of subscription.streams) this.#watches.get(stream)?.pause(symbol);
@@ -132,10 +141,12 @@ export class Missing {
       if (symbol < 0) continue;
       for (const stream of subscription.streams) {
         const watch = this.#watches.get(stream);
-        const prompt = this.#promptStreams.includes(stream);
+        if (stream === "trade") this.#unheardTrades.accepted(channel, symbol, now);
         // What a subscription begins with may come before its acknowledgement.
-        if (prompt && watch?.isHeard(symbol) === false) watch.expect(symbol, now);
-        else watch?.renewed(symbol, now);
+        if (watch?.isHeard(symbol) !== false) watch?.renewed(symbol, now);
+        else if (this.#promptStreams.includes(stream)) watch.expect(symbol, now);
+        else if (LIVELY.includes(stream)) watch.expectInTime(symbol, now);
+        else watch.renewed(symbol, now);
       }
     }
   }
@@ -146,6 +157,7 @@ export class Missing {
     // What was missing so far stays missing.
     this.holes.end(channel, now);
     this.#channels.forget(channel, now);
+    this.#unheardTrades.forget(channel);
     if (subscription === undefined) return [];
     const { streams, instrument } = subscription;
     const symbol = this.#channels.symbolOf(subscription);
@@ -153,6 +165,12 @@ export class Missing {
       if (symbol >= 0) this.#watches.get(stream)?.forget(symbol);
       return instrument === null ? [] : this.silences.forget(stream, instrument, now);
     });
+  }
+
+  /** Judges every symbol; the silences that have ended. @param now µs */
+  judge(now: number): GapNotice[] {
+    this.#unheardTrades.tick(now);
+    return this.silences.tick(now);
   }
 
   /** What is over and was not told before. Silences that are over are told by their own tick. @param now µs */

@@ -28,6 +28,8 @@ interface Silence {
   /** Times it was asked for again, and where the last time; null = it was not. */
   renewals: number;
   askedOn: Connection | null;
+  /** Whether its connection was replaced for it though nothing of it had ever come. */
+  replacedUnheard: boolean;
 }
 
 /** Where a stream of an instrument comes from. */
@@ -174,7 +176,14 @@ export class Silences {
       return;
     const { connection, channel, streams } = source;
     const key = keyOf(stream, instrument);
-    const silence = this.#silent.get(key) ?? { stream, instrument, since, renewals: 0, askedOn: null };
+    const silence: Silence = this.#silent.get(key) ?? {
+      stream,
+      instrument,
+      since,
+      renewals: 0,
+      askedOn: null,
+      replacedUnheard: false,
+    };
     this.#silent.set(key, silence);
     this.#changes++;
     this.#notice({
@@ -186,7 +195,10 @@ export class Silences {
       silent: Math.round((now - since) / 1000),
     });
     if (silence.renewals >= RENEWALS_MAX) {
-      this.#persists(connection);
+      // What nobody ever heard may be something that the exchange does not send at all.
+      if (silence.replacedUnheard) return;
+      const unheard = Number.isNaN(this.#watches.get(stream)?.lastEvent(symbol));
+      silence.replacedUnheard = this.#persists(connection) && unheard;
       return;
     }
     silence.renewals++;

@@ -6,6 +6,12 @@ import { LAG_WATCH } from "../exchanges/watchdog/lag-watch.ts";
 import { SYMBOL_WATCH } from "../exchanges/watchdog/symbol-watch.ts";
 import type { LaneBounds } from "../ingest/messages.ts";
 
+/**
+ * Rows of bbo without a single trade from which on trades are believed to be dead: a market that trades has a trade
+ * in some hundreds of them, a quiet one in a few thousand.
+ */
+export const QUOTES_WITHOUT_TRADE = 20_000;
+
 /** The bounds that the settings give to everything that is done for an exchange. */
 export function laneBounds(settings: Settings, name: ExchangeName): LaneBounds {
   const { connection } = settings;
@@ -30,7 +36,9 @@ export function laneBounds(settings: Settings, name: ExchangeName): LaneBounds {
       judgedMax: connection.silence_max,
       againMax: connection.silence_max,
       firstData: connection.first_data,
+      firstDataQuiet: connection.first_data_quiet,
     },
+    quotesWithoutTrade: QUOTES_WITHOUT_TRADE,
     lag: { ...LAG_WATCH, limit: connection.lag },
     maxAge: connection.max_age ?? exchangeByName(name).limits.lifetime,
     overlap: connection.overlap,

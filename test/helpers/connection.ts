@@ -6,6 +6,7 @@ import { CONNECTION_WATCH } from "../../src/exchanges/watchdog/connection-watch.
 import { LAG_WATCH } from "../../src/exchanges/watchdog/lag-watch.ts";
 import { SYMBOL_WATCH } from "../../src/exchanges/watchdog/symbol-watch.ts";
 import type { LaneBounds } from "../../src/ingest/messages.ts";
+import { QUOTES_WITHOUT_TRADE } from "../../src/recorder/lane-bounds.ts";
 
 /** Bounds with quick back-off; the watchdogs are as patient as they are by default. */
 export const TEST_BOUNDS: LaneBounds = {
@@ -18,6 +19,7 @@ export const TEST_BOUNDS: LaneBounds = {
   pongTimeout: 10_000,
   watch: CONNECTION_WATCH,
   symbols: SYMBOL_WATCH,
+  quotesWithoutTrade: QUOTES_WITHOUT_TRADE,
   lag: LAG_WATCH,
   maxAge: null,
   overlap: 5000,

@@ -14,7 +14,7 @@ import { DIRECT } from "../../src/exchanges/dialer.ts";
 import { okx } from "../../src/exchanges/okx.ts";
 import { CONNECTION_WATCH, ConnectionWatch } from "../../src/exchanges/watchdog/connection-watch.ts";
 import { LagWatch } from "../../src/exchanges/watchdog/lag-watch.ts";
-import { SymbolWatch } from "../../src/exchanges/watchdog/symbol-watch.ts";
+import { SYMBOL_WATCH, SymbolWatch } from "../../src/exchanges/watchdog/symbol-watch.ts";
 import { Clock } from "../../src/ingest/clock.ts";
 import { Holes } from "../../src/ingest/holes.ts";
 import { Kin } from "../../src/ingest/kin.ts";
@@ -281,6 +281,51 @@ test.concurrent("a stream that is accepted and dead from the start is found besi
   expect(bench.events.some(({ stream }) => stream === "trade")).toBe(true);
 }, 180_000);
 
+describe("one symbol that is accepted and dead from the start, of which nothing is known yet", () => {
+  const bounds = {
+    symbols: { ...SYMBOL_WATCH, firstData: 1000, firstDataQuiet: 2000 },
+    quotesWithoutTrade: 100,
+  };
+  /** Streams recorded, the stream that is dead as the exchange calls it, and as we do. */
+  const cases: [Stream[], string, Stream][] = [
+    [["bbo"], "bookTicker", "bbo"],
+    [["bbo", "trade"], "aggTrade", "trade"],
+  ];
+  test.concurrent.each(cases)(
+    "of %p, %s: is found beside living ones, and asked for again",
+    async (streams, kind, stream) => {
+      await using bench = new Bench(streams, 4, bounds);
+      const { exchange, names, clock } = bench;
+      const [dead = ""] = names;
+      const fault = exchange.faults.inject({ kind: "wrong-route", stream: kind, symbol: dead });
+      let found = Number.POSITIVE_INFINITY;
+      bench.onNotice = ({ event }) => {
+        if (event !== "symbol_silent" || found < Number.POSITIVE_INFINITY) return;
+        found = clock.now();
+        expect(bench.eventsOf(dead, stream)).toEqual([]);
+        // What is asked for from now on lives.
+        fault.end();
+      };
+      await bench.start(names);
+      const started = clock.now();
+      await bench.until("the notice", () => bench.noticed("symbol_silent").length > 0);
+      expect(bench.noticed("symbol_silent")).toMatchObject([{ stream, instrument: dead }]);
+      await bench.until("its events", () => bench.eventsOf(dead, stream).length > 0);
+      await bench.until("its hole", () => bench.gapsOf(dead).length > 0);
+      expect(bench.gapsOf(dead)).toMatchObject([{ stream, reason: "silence", certainty: "possible" }]);
+      const [{ from, to }] = bench.gapsOf(dead);
+      expect(Number(from)).toBeLessThanOrEqual(started);
+      expect(Number(to)).toBeGreaterThanOrEqual(found);
+      // Its siblings were left alone.
+      expect(
+        bench.gaps.filter(({ reason, instrument }) => reason !== "start" && instrument !== dead),
+      ).toEqual([]);
+      expect([...bench.noticed("connection_replaced"), ...bench.noticed("ws_disconnect")]).toEqual([]);
+    },
+    180_000,
+  );
+});
+
 /** A connection as far as its watchers look at it. */
 function watched(
   channels: readonly string[],
@@ -353,6 +398,22 @@ describe("silent symbols of one connection", () => {
       tick(DUE + 11 * SECOND);
       expect([renewed, persists()]).toEqual([[channels.slice(0, 20)], asked]);
     }
+  });
+
+  test("one that nobody ever heard is a reason to replace its connection once, one that was heard also later", () => {
+    const at = [11, 23, 47, 95, 191, 383].map((second) => DUE + second * SECOND);
+    const unheard = silences({ silent: 1, total: 30, replaced: true });
+    for (const now of at) unheard.tick(now);
+    expect([unheard.renewed.length, unheard.persists()]).toEqual([2, 1]);
+    const heard = silences({ silent: 1, total: 30, replaced: true });
+    heard.watch.observe(0, 0);
+    heard.watch.expect(0, DUE);
+    for (const now of at) heard.tick(now);
+    expect([heard.renewed.length, heard.persists()]).toEqual([2, 4]);
+    // One that is not replaced, since it was lately, is one the next time.
+    const lately = silences({ silent: 1, total: 30, replaced: false });
+    for (const now of at) lately.tick(now);
+    expect([lately.renewed.length, lately.persists()]).toEqual([2, 4]);
   });
 
   test("a row begins at the first silence noted, though its symbol was asked for again since", () => {

@@ -24,6 +24,8 @@ export interface SymbolWatchOptions {
   readonly fadeSamples: number;
   /** How long the first event after {@link SymbolWatch.expect} may take. */
   readonly firstData: number;
+  /** The same where nothing is due soon, and no rhythm is known: at most `judgedMax`. */
+  readonly firstDataQuiet: number;
   /** Longest wait before a symbol that is still silent is visited again. */
   readonly againMax: number;
   /** An event this soon after a mend shows that the silence was a hole. */
@@ -47,6 +49,7 @@ export const SYMBOL_WATCH: SymbolWatchOptions = {
   fadeAfter: 1_800_000,
   fadeSamples: 4_000,
   firstData: 10_000,
+  firstDataQuiet: 300_000,
   againMax: 900_000,
   promptly: 3_000,
   holesMax: 10,
@@ -67,6 +70,8 @@ const BROKEN = 2;
 const EXPECTED = 4;
 /** Not judged before its next event, or before {@link SymbolWatch.renewed} or {@link SymbolWatch.expect}. */
 const RESTING = 8;
+/** The first event that is due has `firstDataQuiet`. */
+const UNHURRIED = 16;
 
 /**
  * Which symbols of one stream are silent for too long, each against its own rhythm.
@@ -142,7 +147,7 @@ export class SymbolWatch {
   pause(symbol: number): void {
     if (symbol >= this.#capacity && !this.#grow(symbol)) return;
     this.#park(symbol, BROKEN | RESTING);
-    this.#state[symbol] &= ~EXPECTED;
+    this.#state[symbol] &= ~(EXPECTED | UNHURRIED);
   }
 
   /**
@@ -159,7 +164,21 @@ export class SymbolWatch {
   /** As {@link renewed}, and the first event is due within `firstData`, whatever the rhythm. */
   expect(symbol: number, now: number): void {
     this.renewed(symbol, now);
-    if (symbol < this.#capacity) this.#state[symbol] |= EXPECTED;
+    if (symbol >= this.#capacity) return;
+    this.#state[symbol] |= EXPECTED;
+    this.#state[symbol] &= ~UNHURRIED;
+  }
+
+  /** As {@link renewed}; where the rhythm is not known the first event is due within `firstDataQuiet`. */
+  expectInTime(symbol: number, now: number): void {
+    this.renewed(symbol, now);
+    if (symbol >= this.#capacity || !Number.isNaN(this.threshold(symbol))) return;
+    this.#state[symbol] |= EXPECTED | UNHURRIED;
+  }
+
+  /** A symbol that has brought nothing since `since` (µs) should have, as others show: it is overdue from now on. */
+  suspect(symbol: number, since: number): void {
+    this.expect(symbol, since);
   }
 
   /** The own clock was set ahead: that much of all silences did not pass, and intervals in progress are not learned. @param by µs */
@@ -255,12 +274,17 @@ export class SymbolWatch {
     const state = this.#state[symbol];
     if (state & RESTING) return;
     const since = this.#since[symbol];
-    const threshold = state & EXPECTED ? this.#options.firstData * 1000 : this.threshold(symbol);
+    const threshold = state & EXPECTED ? this.#firstDue(state) : this.threshold(symbol);
     if (!(state & FLAGGED)) this.#judge(symbol, since, threshold, now, visit);
     else if (now >= this.#again[symbol] && now - since > threshold) {
       this.#flag(symbol, since, now);
       visit(symbol, since, threshold);
     }
+  }
+
+  #firstDue(state: number): number {
+    const { firstData, firstDataQuiet, judgedMax } = this.#options;
+    return 1000 * (state & UNHURRIED ? Math.min(firstDataQuiet, judgedMax) : firstData);
   }
 
   #judge(

@@ -209,6 +209,43 @@ describe("interruptions", () => {
     expect(bench.visits.length).toBe(1);
   });
 
+  test("where no rhythm is known the first event is due within 5 min, or what is judged at most; else by the rhythm", () => {
+    const bench = new Bench(seeded("expected in time"));
+    bench.watch.expectInTime(BTC, bench.now);
+    bench.silence(5 * MINUTE);
+    expect(bench.visits).toEqual([]);
+    bench.silence(SECOND);
+    expect(bench.visits).toMatchObject([{ symbol: BTC, since: 0, threshold: 5 * MINUTE }]);
+    bench.event();
+    bench.tick();
+    expect(bench.holes).toMatchObject([{ from: 0, to: bench.now }]);
+    // A lost connection ends what was due.
+    bench.watch.expectInTime(BTC, bench.now);
+    bench.watch.pause(BTC);
+    bench.silence(HOUR);
+    expect(bench.visits.length).toBe(1);
+    // One with a snapshot that is due is due soon all the same.
+    bench.watch.expectInTime(BTC, bench.now);
+    bench.watch.expect(BTC, bench.now);
+    bench.silence(11 * SECOND);
+    expect(bench.visits.at(-1)).toMatchObject({ threshold: 10 * SECOND });
+    bench.event();
+
+    const slow = new Bench(seeded("expected in time, slow"));
+    slow.live(20 * HOUR, 2 * MINUTE);
+    const threshold = slow.watch.threshold(BTC);
+    expect(threshold).toBeGreaterThan(5 * MINUTE);
+    const visited = slow.visits.length;
+    slow.watch.expectInTime(BTC, slow.now);
+    slow.silence(6 * MINUTE);
+    expect(slow.visits.length).toBe(visited);
+
+    const short = new Bench(seeded("expected in time, judged"), { judgedMax: 60_000 });
+    short.watch.expectInTime(BTC, short.now);
+    short.silence(MINUTE + SECOND);
+    expect(short.visits).toMatchObject([{ threshold: MINUTE }]);
+  });
+
   test("the own clock set ahead by an hour is no silence, and is not learned; a hole begins where it did", () => {
     const bench = new Bench(seeded("set ahead"));
     bench.live(20 * MINUTE, SECOND / 10);
@@ -343,23 +380,27 @@ describe("false alarms a symbol and day, nothing being wrong", () => {
     ["Pareto, alpha 1.5", () => pareto(1.5)],
     ["clusters", () => wandering(600)],
   ];
-  test.each(shapes)("stay well below 0.1 from the first event on: %s", (name, shape) => {
-    const random = seeded(`false alarms, ${name}`);
-    let alarms = 0;
-    let symbolDays = 0;
-    for (const [mean, symbols] of [
-      [0.2, 2],
-      [1, 8],
-      [5, 24],
-      [20, 24],
-    ] as const) {
-      const result = falseAlarms(random, { shape, mean: () => mean * SECOND, symbols, days: 2 });
-      console.log(`${name}, mean ${mean} s: ${result.said}`);
-      alarms += result.alarms;
-      symbolDays += result.symbolDays;
-    }
-    expect(alarms / symbolDays).toBeLessThan(0.1);
-  });
+  test.each(shapes)(
+    "stay well below 0.1 from the first event on: %s",
+    (name, shape) => {
+      const random = seeded(`false alarms, ${name}`);
+      let alarms = 0;
+      let symbolDays = 0;
+      for (const [mean, symbols] of [
+        [0.2, 2],
+        [1, 8],
+        [5, 24],
+        [20, 24],
+      ] as const) {
+        const result = falseAlarms(random, { shape, mean: () => mean * SECOND, symbols, days: 2 });
+        console.log(`${name}, mean ${mean} s: ${result.said}`);
+        alarms += result.alarms;
+        symbolDays += result.symbolDays;
+      }
+      expect(alarms / symbolDays).toBeLessThan(0.1);
+    },
+    120_000,
+  );
 
   test("from a day to a night that is 50 times slower and back", () => {
     const random = seeded("false alarms by day and night");
@@ -369,11 +410,11 @@ describe("false alarms a symbol and day, nothing being wrong", () => {
       console.log(`noon ${noon} s: ${result.said}`);
       expect(result.alarms / result.symbolDays).toBeLessThan(0.1);
     }
-  });
+  }, 120_000);
 
   test("300 symbols with one trade an hour each in 24 h: none", () => {
     const random = seeded("an hour each");
     const market = { shape: () => exponential, mean: () => HOUR, symbols: 300, days: 1 };
     expect(falseAlarms(random, market).alarms).toBe(0);
-  });
+  }, 120_000);
 });
