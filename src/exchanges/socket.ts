@@ -14,9 +14,13 @@ export interface SocketBounds {
   readonly pongTimeout: number;
 }
 
+/** Close codes that never stand in a frame (RFC 6455, 7.4.1). */
+const NO_CODE = 1005;
+const NO_FRAME = 1006;
+
 /** How a socket ended. */
 export interface SocketEnd {
-  /** null = it broke without a close frame, or was never open. */
+  /** null = no close frame came, or one without a code: it broke, was given up, or was never open. */
   readonly code: number | null;
   readonly reason: string;
   /** ms for which the exchange wants no further attempt. */
@@ -134,7 +138,11 @@ export class ExchangeSocket {
       this.end(error.message || "connection failed");
     });
     socket.on("close", (code: number, reason: Buffer) => {
-      this.#end({ code, reason: reason.toString(), retryAfter: 0 });
+      // Not on the wire: the client's words for a close frame without a code, and for that none came.
+      if (code === NO_CODE) this.#end({ code: null, reason: "closed without a code", retryAfter: 0 });
+      else if (code === NO_FRAME)
+        this.#end({ code: null, reason: "broke without a close frame", retryAfter: 0 });
+      else this.#end({ code, reason: reason.toString(), retryAfter: 0 });
     });
   }
 

@@ -1,5 +1,7 @@
 /** One connection against a real WebSocket server on loopback. */
 import { afterEach, beforeEach, describe, expect, type Mock, spyOn, test } from "bun:test";
+import { createHash } from "node:crypto";
+import { type AddressInfo, createServer } from "node:net";
 import type { Connection } from "../../src/exchanges/connection.ts";
 import type { Dial } from "../../src/exchanges/socket.ts";
 import { dialDirectly } from "../helpers/connection.ts";
@@ -103,6 +105,31 @@ describe("a connection that ends is opened again", () => {
     expect(JSON.parse(server.received[1])).toMatchObject({ method: "SUBSCRIBE", params: CHANNELS });
   });
 
+  test("after a close frame without a code, which is told as none", async () => {
+    // Bun's server puts a code into each: this one speaks for itself.
+    const raw = createServer((socket) => {
+      socket.on("error", () => undefined);
+      socket.once("data", (request) => {
+        const key = /^sec-websocket-key: (\S+)/im.exec(String(request))?.[1];
+        const accept = createHash("sha1")
+          .update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`)
+          .digest("base64");
+        socket.write(
+          "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
+            `Sec-WebSocket-Accept: ${accept}\r\n\r\n`,
+        );
+        // What comes first is a subscription.
+        socket.once("data", () => socket.end(Buffer.from([0x88, 0x00])));
+      });
+    });
+    await new Promise<void>((listening) => raw.listen(0, "127.0.0.1", listening));
+    const { connection, seen } = start(`ws://127.0.0.1:${(raw.address() as AddressInfo).port}`);
+    await until(() => seen.closed.length > 0, "the end");
+    connection.stop();
+    raw.close();
+    expect(seen.closed[0]).toMatchObject({ code: null, reason: "closed without a code" });
+  });
+
   test("the ack of one socket does not count for the next", async () => {
     server.onMessage = (socket, text) => {
       const { id } = JSON.parse(text) as { id: number };
@@ -125,7 +152,9 @@ describe("a connection that ends is opened again", () => {
     for (const socket of server.sockets) socket.terminate();
     await until(() => seen.opened.length === 2, "the second socket");
     expect(seen.closed.length).toBe(1);
-    expect(seen.closed[0]).toMatchObject({ code: 1006, retryIn: BOUNDS.backoffMin });
+    // 1006 never stands in a frame: it is the client's own word for that there was none.
+    expect(seen.closed[0]).toMatchObject({ code: null, retryIn: BOUNDS.backoffMin });
+    expect(seen.closed[0]?.reason).toBe("broke without a close frame");
   });
 
   for (const [status, name] of [
