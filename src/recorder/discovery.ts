@@ -15,6 +15,9 @@ import { streamsOf } from "./rings.ts";
 /** First wait before an exchange is asked again which instruments there are, ms. */
 const DISCOVERY_RETRY_MIN = 1000;
 
+/** An exchange that announces one change after the other has its list read at most this often, ms. */
+const ANNOUNCED_APART = 2000;
+
 /** Line of the log about what could not be read of a list: entries are left out, fields are NULL. */
 const UNREADABLE = { entries: "instruments_unreadable", fields: "instrument_fields_unreadable" } as const;
 
@@ -106,6 +109,7 @@ export class Discovery {
       try {
         this.#again.delete(name);
         const askedAt = Date.now() * 1000;
+        const begun = performance.now();
         const reading = await list.read(get, (what, count, example) =>
           this.#log.warn(UNREADABLE[what], { exchange: name, count, example }),
         );
@@ -117,6 +121,9 @@ export class Discovery {
         first = false;
         await this.#askTime(exchange, name, get);
         if (!this.#again.has(name)) await this.#pause(discovery.interval, name);
+        // What is announced meanwhile is in the answer to come.
+        const apart = Math.min(ANNOUNCED_APART, discovery.interval) - (performance.now() - begun);
+        if (apart > 0) await this.#pause(apart);
       } catch (cause) {
         if (this.#stopping) return;
         const error = cause instanceof Error ? cause.message : String(cause);

@@ -62,6 +62,42 @@ test("Bybit is left alone for ten minutes after HTTP 403; another exchange, whos
   expect(told[0]?.error).toContain("answered 403");
 });
 
+test("an exchange that announces change after change has its list read every two seconds, and after the last one", async () => {
+  const asked: number[] = [];
+  const server = Bun.serve({
+    hostname: "127.0.0.1",
+    port: 0,
+    fetch(request) {
+      const { pathname } = new URL(request.url);
+      if (pathname === "/fapi/v1/exchangeInfo") asked.push(performance.now());
+      return Response.json({ symbols: [], serverTime: 1_499_827_319_559 });
+    },
+  });
+  const discovery = new Discovery({
+    settings: settingsSchema.parse({
+      record: { exchanges: ["binance"] },
+      exchanges: { binance: { rest_url: `http://127.0.0.1:${server.port}` } },
+    }),
+    log: createLogger({ format: "json", level: "error", write: () => undefined }),
+    events: { read: () => Promise.resolve(), wanted: () => undefined },
+  });
+  const begun = performance.now();
+  discovery.start();
+  const flood = setInterval(() => discovery.announced("binance"), 5);
+  try {
+    await until(() => asked.length >= 3, "the list read three times", 60_000);
+    clearInterval(flood);
+    const last = performance.now();
+    expect(asked.length).toBeLessThanOrEqual(1 + Math.ceil((last - begun) / 2000));
+    discovery.announced("binance");
+    await until(() => asked.some((at) => at >= last), "the list read after the last announcement", 60_000);
+  } finally {
+    clearInterval(flood);
+    discovery.stop();
+    await server.stop(true);
+  }
+}, 180_000);
+
 test("Bybit's retCode 10006 is a wait of at least the window of its limit", async () => {
   const { asked, lines } = await refused(() =>
     Response.json({ retCode: 10006, retMsg: "Too many visits!", result: {}, time: 1 }),
