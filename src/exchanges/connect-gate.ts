@@ -13,13 +13,21 @@ export interface AttemptLimits {
 /** Places of {@link AttemptLimits} that have to be remembered. */
 const placesOf = ({ connectsPerFiveMinutes }: AttemptLimits): number => connectsPerFiveMinutes ?? 0;
 
-/** Numbers before the places: until when no attempt is wanted, and the next free place. */
+/** A turn to attempt, as {@link ConnectGate.giveBack} wants it. */
+export interface Place {
+  /** Where it is remembered; -1 = nowhere. */
+  readonly slot: number;
+  /** ms, of the gates' clock. */
+  readonly at: number;
+}
+
+/** Numbers before the places: until when no attempt is wanted, and when the next one may be. */
 const HELD = 0;
 const FREE = 1;
 const PLACES = 2;
-/** Whole numbers at the front: the lock, and which place is the oldest. */
+/** Whole numbers at the front: the lock, and which place is next in turn. */
 const LOCK = 0;
-const OLDEST = 1;
+const NEXT = 1;
 const FRONT_BYTES = 8;
 
 /** Memory of the gates to one exchange: those of all workers are one when they have it in common. */
@@ -39,6 +47,7 @@ export class ConnectGate {
   readonly #control: Int32Array;
   readonly #times: Float64Array;
   readonly #places: number;
+  #taken: Place = { slot: -1, at: Number.NaN };
 
   /**
    * @param memory see {@link createGateMemory}
@@ -60,15 +69,46 @@ export class ConnectGate {
   take(): number {
     return this.#locked(() => {
       const now = this.#now();
-      const oldest = PLACES + this.#control[OLDEST];
       let at = Math.max(now, this.#times[HELD], this.#times[FREE]);
       if (this.#places > 0) {
-        at = Math.max(at, this.#times[oldest] + ATTEMPTS_SPAN);
-        this.#times[oldest] = at;
-        this.#control[OLDEST] = (this.#control[OLDEST] + 1) % this.#places;
+        // Each place serves once in five minutes: so no five minutes have more attempts than there are places.
+        const slot = this.#placeFor(at);
+        at = Math.max(at, this.#times[slot] + ATTEMPTS_SPAN);
+        this.#times[slot] = at;
+        this.#taken = { slot, at };
       }
       this.#times[FREE] = at + this.#spacing;
       return at - now;
+    });
+  }
+
+  /** In turn they are the oldest first; one that was given back is looked for only when that would be a wait. */
+  #placeFor(at: number): number {
+    let slot = PLACES + this.#control[NEXT];
+    if (this.#times[slot] + ATTEMPTS_SPAN <= at) {
+      this.#control[NEXT] = (this.#control[NEXT] + 1) % this.#places;
+      return slot;
+    }
+    slot = PLACES;
+    for (let other = PLACES + 1; other < PLACES + this.#places; other++)
+      if (this.#times[other] < this.#times[slot]) slot = other;
+    return slot;
+  }
+
+  /** The place that the last {@link take} took. */
+  get taken(): Place {
+    return this.#taken;
+  }
+
+  /**
+   * No attempt was made at this place, and none will be: it does not count. Else a refusal of a second, told to one of
+   * many that wait, would use up the places of five minutes without an attempt.
+   */
+  giveBack({ slot, at }: Place): void {
+    if (slot < 0) return;
+    this.#locked(() => {
+      // By now it may have been used again.
+      if (this.#times[slot] === at) this.#times[slot] = Number.NEGATIVE_INFINITY;
     });
   }
 

@@ -1,6 +1,6 @@
 import { maskUrl } from "../config/mask.ts";
 import { Backoff } from "../lib/backoff.ts";
-import type { ConnectGate } from "./connect-gate.ts";
+import type { ConnectGate, Place } from "./connect-gate.ts";
 import { type Decoder, FRAME } from "./decoding/decoder.ts";
 import type { Exchange } from "./exchange.ts";
 import type { ConnectionPlan } from "./planner.ts";
@@ -123,6 +123,8 @@ export class Connection {
   /** Whether the next socket is for somebody else to open: a successor is on its way. */
   #retired = false;
   #retry: ReturnType<typeof setTimeout> | null = null;
+  /** The turn that is waited for. */
+  #waitingAt: Place | null = null;
 
   constructor(options: {
     exchange: Exchange;
@@ -222,6 +224,8 @@ export class Connection {
     this.#stopped = true;
     if (this.#retry !== null) clearTimeout(this.#retry);
     this.#retry = null;
+    if (this.#waitingAt !== null) this.#gate.giveBack(this.#waitingAt);
+    this.#waitingAt = null;
     this.#socket?.close(reason);
   }
 
@@ -251,16 +255,26 @@ export class Connection {
   /** Connects as soon as the exchange's limit on attempts allows. */
   #connectAtTurn(): void {
     const wait = this.#gate.take();
+    const place = this.#gate.taken;
     const due = performance.now() + wait;
     const connect = () => {
       this.#retry = null;
+      this.#waitingAt = null;
       // Somebody else was told meanwhile to leave the exchange alone: an attempt would prolong a ban. And after a stall of
       // ours all turns of that time would be taken at once.
-      if (this.#gate.isHeld || performance.now() - due > TURN_MISSED) this.#connectAtTurn();
-      else this.#connect();
+      if (!this.#gate.isHeld && performance.now() - due <= TURN_MISSED) {
+        this.#connect();
+        return;
+      }
+      this.#gate.giveBack(place);
+      this.#connectAtTurn();
     };
-    if (wait <= 0) connect();
-    else this.#retry = setTimeout(connect, wait);
+    if (wait <= 0) {
+      connect();
+      return;
+    }
+    this.#waitingAt = place;
+    this.#retry = setTimeout(connect, wait);
   }
 
   #connect(): void {

@@ -104,6 +104,42 @@ test("an outage of an hour with 60 connections: no five minutes with more attemp
   }
 });
 
+test("turns that pass without an attempt do not count: refusals of a second are no wait of five minutes", () => {
+  const random = seeded("connect gate, refused");
+  const limits: AttemptLimits = { connectsPerSecond: 4, connectsPerFiveMinutes: 60 };
+  const three = gates(limits, 3);
+  const attempts: number[] = [];
+  /** When each of 20 connections is to take a turn, or has the one it waits for. */
+  const waiting = Array.from({ length: 20 }, (_, i) => ({
+    gate: three[i % 3],
+    next: 0,
+    place: null as ConnectGate["taken"] | null,
+  }));
+  const storm = 60_000;
+  while (attempts.length < 400) {
+    const one = waiting.reduce((first, other) => (other.next < first.next ? other : first));
+    now = one.next;
+    const { gate, place } = one;
+    if (place === null || gate.isHeld) {
+      if (place !== null) gate.giveBack(place);
+      one.next = now + gate.take();
+      one.place = gate.taken;
+      continue;
+    }
+    attempts.push(now);
+    // Refused with Retry-After: 2 at first, then for no reason that the exchange names.
+    if (now < storm) gate.hold(2000);
+    one.place = null;
+    one.next = now + 2000 + random.below(2000);
+  }
+  for (let i = 60; i < attempts.length; i++)
+    expect(attempts[i] - attempts[i - 60]).toBeGreaterThanOrEqual(SPAN);
+  // One in 2 s and a turn, of which there are 4 a second; and the rest as soon as the storm is over.
+  const during = attempts.filter((at) => at < storm).length;
+  expect(during).toBeGreaterThanOrEqual(20);
+  expect(attempts.filter((at) => at < storm + 60_000).length).toBe(60);
+});
+
 test("limits are those that the exchanges document", () => {
   // Binance: 300 in 5 min. Bybit: 500 in 5 min. OKX: 3 a second.
   expect(
