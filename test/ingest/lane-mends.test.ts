@@ -191,6 +191,41 @@ describe("a replacement that is given up", () => {
   }
 });
 
+test.concurrent("a listing and a delisting while old and new connection run side by side: neither loses nor doubles anything", async () => {
+  await using bench = new Bench(["trade"], 5, { maxAge: 3000, overlap: 4000 });
+  const { names, lane, clock } = bench;
+  const [, goes = ""] = names;
+  const listed = names.at(-1) ?? "";
+  const before = names.slice(0, -1);
+  await bench.start(before);
+  // The successor is open: what is wanted changes amid the overlap.
+  await bench.until("the successor", () => bench.noticed("ws_connect").length > 1 && lane.stats().open === 2);
+  const at = clock.now();
+  const after = names.filter((name) => name !== goes);
+  lane.apply(bench.job(after, { readBefore: at }));
+  await bench.until("the replacement", () => bench.noticed("connection_replaced").length > 0);
+  const [replaced] = bench.noticed("connection_replaced");
+  expect(replaced).toMatchObject({ connection: 0, why: "age", failed: false });
+  await bench.until("the listed one's hole", () => bench.gapsOf(listed).length > 0);
+  const seen = bench.events.length;
+  await bench.until("trades after it", () =>
+    after.every((name) => bench.eventsOf(name, "trade", seen).length > 0),
+  );
+  // Those that were carried all the time: each id once, none left out.
+  for (const name of after.filter((one) => one !== listed)) {
+    const ids = bench.eventsOf(name, "trade").map(({ id }) => Number(id));
+    expect(ids.length, name).toBeGreaterThan(0);
+    const [first = 0] = ids.sort((a, b) => a - b);
+    expect(ids, name).toEqual(ids.map((_, i) => first + i));
+  }
+  expect(bench.eventsOf(goes, "trade", seen)).toEqual([]);
+  expect(bench.gapsOf(listed)).toMatchObject([{ reason: "start", certainty: "planned", from: at }]);
+  expect(bench.gaps.filter(({ instrument }) => instrument !== listed && instrument !== null)).toEqual([]);
+  expect(bench.noticed("ws_disconnect").filter((one) => "retryIn" in one && one.retryIn !== null)).toEqual(
+    [],
+  );
+}, 180_000);
+
 test.concurrent("a channel that leaves and comes back has its hole from when it left", async () => {
   await using bench = new Bench(["bbo"], 3);
   const { names, lane, clock } = bench;
