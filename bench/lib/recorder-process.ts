@@ -41,7 +41,7 @@ let cpuAtStart = 0;
 let rssAtStart = 0;
 
 function sample(): void {
-  utilisation.push(queueOf(recorder.snapshot().rings).pct);
+  utilisation.push(queueOf(recorder.rings()).pct);
   rss.push(process.memoryUsage.rss() / 2 ** 20);
 }
 

@@ -16,6 +16,8 @@ import { single } from "./report.ts";
 export interface RecordingOptions {
   readonly symbols: number;
   readonly load: Load;
+  /** Played before what is measured, so that the engine's compilers have been there; only its drops count. */
+  readonly warmUp?: Load;
   readonly scratch: string;
   /** Share of bookTicker frames, 0 to 1; that of the mix unless said. */
   readonly quotes?: number;
@@ -84,7 +86,7 @@ function startRecorder(settings: object, garbage: boolean) {
 
 /** Records a load; the lake is looked at and removed. @throws Error when the recorder's balance does not hold */
 export async function record(options: RecordingOptions): Promise<Recording> {
-  const { symbols, load, scratch, quotes = MIX.quotes, garbage = false, settings = {} } = options;
+  const { symbols, load, warmUp, scratch, quotes = MIX.quotes, garbage = false, settings = {} } = options;
   await using bucket = options.bucket === true ? await startBucket() : null;
   const data = join(scratch, `data-${crypto.randomUUID().slice(0, 8)}`);
   mkdirSync(data, { recursive: true });
@@ -103,16 +105,19 @@ export async function record(options: RecordingOptions): Promise<Recording> {
   try {
     await recorder.next("ready");
     await source.subscribed(2 * symbols + ANNOUNCEMENTS);
+    const before = warmUp === undefined ? 0 : (await source.play(warmUp)).frames;
     const begun = recorder.next("begun");
     recorder.child.send({ type: "begin" });
     await begun;
+    const since = Date.now() * 1000;
     const played = await source.play(load);
     const end = recorder.next("recorded");
-    recorder.child.send({ type: "end", events: played.frames });
+    const frames = before + played.frames;
+    recorder.child.send({ type: "end", events: frames });
     const { recorded } = await end;
-    if (recorded.exitCode !== 0 || recorded.received !== played.frames)
+    if (recorded.exitCode !== 0 || recorded.received !== frames)
       throw new Error(
-        `of ${played.frames} frames ${recorded.received} were received, the recorder ended with ${recorded.exitCode}: ${recorded.complaints.join(" ")}`,
+        `of ${frames} frames ${recorded.received} were received, the recorder ended with ${recorded.exitCode}: ${recorded.complaints.join(" ")}`,
       );
     await recorder.child.exited;
     const lake = join(data, "lake");
@@ -123,7 +128,7 @@ export async function record(options: RecordingOptions): Promise<Recording> {
       perSecond: (played.frames * 1000) / played.ms,
       cpuNs: (recorded.cpuUs * 1000) / played.frames,
       sourceNs: (played.cpuUs * 1000) / played.frames,
-      lag: quotes > 0 ? await lagOf(lake) : { p50: Number.NaN, p99: Number.NaN, p999: Number.NaN },
+      lag: quotes > 0 ? await lagOf(lake, since) : { p50: Number.NaN, p99: Number.NaN, p999: Number.NaN },
       bytes: sizeOf(lake) / recorded.published,
       gc: garbage ? (100 * 1000 * collectionOf(await recorder.collected)) / recorded.cpuUs : Number.NaN,
     };
@@ -135,14 +140,18 @@ export async function record(options: RecordingOptions): Promise<Recording> {
 
 const lagSchema = z.tuple([z.coerce.number(), z.coerce.number(), z.coerce.number()]);
 
-/** Lag from the files: the update_id of the source's quotes is the time at which they were written, µs. */
-async function lagOf(lake: string): Promise<Recording["lag"]> {
+/**
+ * Lag from the files: the update_id of the source's quotes is the time at which they were written, µs.
+ *
+ * @param since quotes written before, µs, do not count
+ */
+async function lagOf(lake: string, since: number): Promise<Recording["lag"]> {
   const instance = await DuckDBInstance.create(":memory:", { threads: "1" });
   const connection = await instance.connect();
   const late = "epoch_us(local_timestamp) - update_id";
   const quantiles = [0.5, 0.99, 0.999].map((q) => `quantile_disc(${late}, ${q})`).join(", ");
   const reader = await connection.runAndReadAll(
-    `SELECT ${quantiles} FROM read_parquet('${lake}/v1/*/stream=bbo/*/*.parquet')`,
+    `SELECT ${quantiles} FROM read_parquet('${lake}/v1/*/stream=bbo/*/*.parquet') WHERE update_id >= ${since}`,
   );
   connection.closeSync();
   instance.closeSync();

@@ -15,6 +15,8 @@ const LADDER: readonly number[] = [
 const KEPT = 0.98;
 /** Rates below this are tried only where the machine could not keep it. */
 const FIRST = 300_000;
+/** What is sent before a rate is tried: the first seconds of a process are those of the engine's compilers. */
+const WARM_UP = { rate: 200_000, seconds: 6 };
 /** Times a rate is tried: a neighbour on the machine may spoil one. */
 const TRIES = 2;
 const CEILING_SECONDS = 1.5;
@@ -44,7 +46,7 @@ export const sustainedStage: Stage = {
       for (let tries = 0; tries < TRIES; tries++) {
         let recording: Recording;
         try {
-          recording = await record({ symbols: SYMBOLS, load: { rate, seconds }, scratch });
+          recording = await record({ symbols: SYMBOLS, load: { rate, seconds }, warmUp: WARM_UP, scratch });
         } catch (error) {
           // Far above what it can take a connection may be given up as late: then the rate was not kept either.
           const why = error instanceof Error ? error.message : String(error);
@@ -79,7 +81,7 @@ export const sustainedStage: Stage = {
       ],
       notes: [
         `The highest rate kept: ${Math.round(best)} events/s; the aim is 1,000,000.`,
-        `The source runs on the same cores. A rate counts when no event was dropped and the source could bring out ${100 * KEPT} % of it; each has ${TRIES} tries; the ceiling is measured between the rates. For the promise of 60 s: \`bun run bench sustained --seconds 60\`.`,
+        `The source runs on the same cores. Each recording has received ${WARM_UP.rate} events/s for ${WARM_UP.seconds} s before. A rate counts when no event was dropped and the source could bring out ${100 * KEPT} % of it; each has ${TRIES} tries; the ceiling is measured between the rates. For the promise of 60 s: \`bun run bench sustained --seconds 60\`.`,
       ],
     };
   },

@@ -368,6 +368,11 @@ export class Monitor {
     };
   }
 
+  /** How full the rings are and what went through them: far less work than a {@link snapshot}. */
+  rings(): RingStatus[] {
+    return this.#readRings();
+  }
+
   /** Everything that is known at this instant. */
   snapshot(): Snapshot {
     const now = this.#now();

@@ -295,6 +295,11 @@ export class Recorder {
     return this.#ingest.freshness(timeout);
   }
 
+  /** How full the rings are; cheap enough to be asked many times a second. */
+  rings(): ReturnType<Monitor["rings"]> {
+    return this.#monitor.rings();
+  }
+
   /** What is known now. */
   snapshot(): Snapshot {
     return this.#monitor.snapshot();
