@@ -114,25 +114,25 @@ async function expectSameRows(
         order === "symbol"
           ? expected.toSorted((a, b) => Buffer.compare(Buffer.from(a.instrument), Buffer.from(b.instrument)))
           : expected;
-      for (let i = 0; i < rows.length; i++) expect(rows[i], `${stream} ${i}`).toEqual(sorted[i] ?? {});
+      const wrong = rows.findIndex((row, i) => !Bun.deepEquals(row, sorted[i]));
+      if (wrong !== -1) expect(rows[wrong], `${stream} ${wrong}`).toEqual(sorted[wrong] ?? {});
+      expect(wrong, stream).toBe(-1);
     }
   });
 }
 
 /** Lines of captures. */
 function linesOf(files: readonly string[], exchange: string) {
-  return files.flatMap((file) =>
+  const lines = files.flatMap((file) =>
     zstdDecompressSync(readFileSync(file))
       .toString()
       .trimEnd()
       .split("\n")
       .filter((line) => !line.includes('"dir":"mark"'))
-      .map((line) => lineSchema.parse(JSON.parse(line)))
-      .map((line) => {
-        expect(line.exchange).toBe(exchange);
-        return line;
-      }),
+      .map((line) => lineSchema.parse(JSON.parse(line))),
   );
+  expect([...new Set(lines.map((line) => line.exchange))]).toEqual([exchange]);
+  return lines;
 }
 
 test("record --raw: decode over each capture gives the rows of the lake; replayed, it is recorded as the same", async () => {
@@ -142,7 +142,7 @@ test("record --raw: decode over each capture gives the rows of the lake; replaye
     const args = ["--exchange", name, "--instruments", "20", "--rate", "1500", "--seed", "raw"];
     simulated.set(name, await startSimulate(cwd, ...args));
   }
-  const set: Record<string, string> = { "raw.segment_bytes": "64KiB", "raw.block_bytes": "16KiB" };
+  const set: Record<string, string> = { "raw.interval": "600ms", "raw.block_bytes": "16KiB" };
   for (const [name, { url, restUrl }] of simulated) {
     set[`exchanges.${name}.ws_url`] = url;
     set[`exchanges.${name}.rest_url`] = restUrl;
@@ -155,7 +155,7 @@ test("record --raw: decode over each capture gives the rows of the lake; replaye
     set,
     args: ["--raw", "--exchanges", EXCHANGES.join(",")],
   });
-  await recorder.until("20,000 events", ({ total_events }) => total_events > 20_000);
+  await recorder.until("6,000 events", ({ total_events }) => total_events > 6000);
   await waitFor("two closed files of each exchange", () =>
     EXCHANGES.every(
       (name) => recorder.process.events("raw_file").filter(({ exchange }) => exchange === name)[1],
@@ -193,7 +193,7 @@ test("record --raw: decode over each capture gives the rows of the lake; replaye
          FROM ${streamFrom(recorder.data, "bbo")} WHERE exchange = '${name}'`,
       );
       const known = new Set(lines.map(({ ts, connection }) => `${ts} ${connection}`));
-      expect(times.length).toBeGreaterThan(1000);
+      expect(times.length).toBeGreaterThan(500);
       expect(times.filter(({ ts, connection }) => !known.has(`${ts} ${connection}`))).toEqual([]);
     });
 

@@ -1,5 +1,5 @@
 /** Runs the real command line in a process of its own. */
-import { MAIN, PROGRAM } from "../helpers/program.ts";
+import { MAIN, PROGRAM, SHORT_LIVED } from "../helpers/program.ts";
 
 /** What a run left. */
 export interface Outcome {
@@ -34,7 +34,7 @@ async function run(
   );
   const child = Bun.spawn([...program, ...args], {
     cwd,
-    env: { ...Object.fromEntries(base), ...env },
+    env: { ...Object.fromEntries(base), ...SHORT_LIVED, ...env },
     stdin: "ignore",
     stdout: "pipe",
     stderr: "pipe",

@@ -507,7 +507,9 @@ describe.concurrent("faults of connections", () => {
 });
 
 /** A `lag` row for each stream, from soon after the drip began to the subscription of the successor. */
-function expectLag({ gaps }: Outcome, drip: Episode): void {
+function expectLag({ gaps, arrived }: Outcome, drip: Episode): void {
+  // A recorder without processor reads later what was sent by then.
+  const over = Math.max(drip.recovered, arrived(drip.exchange, drip.recovered));
   const rows = gaps.filter((gap) => gap.exchange === drip.exchange && gap.reason === "lag");
   expect(rows.map(({ stream, symbol, certainty }) => ({ stream, symbol, certainty }))).toEqual(
     [...STREAMS].sort().map((stream) => ({ stream, symbol: null, certainty: "possible" })),
@@ -518,6 +520,6 @@ function expectLag({ gaps }: Outcome, drip: Episode): void {
     expect(from).toBeGreaterThan(drip.from - 1_000_000);
     expect(ms(from - drip.from)).toBeLessThan(5_000);
     expect(to).toBeGreaterThan(from);
-    expect(to).toBeLessThanOrEqual(drip.recovered);
+    expect(ms(to - over)).toBeLessThanOrEqual(0);
   }
 }

@@ -1,7 +1,7 @@
 /** Compares a lake with what `decode` says of frames: row by row, in the database, so that millions are soon done. */
 import { expect } from "bun:test";
 import { quoted, type Sql, streamFrom } from "./lake.ts";
-import { PROGRAM } from "./program.ts";
+import { PROGRAM, SHORT_LIVED } from "./program.ts";
 import { STREAM_COLUMNS } from "./schema-v1.ts";
 
 /** Decodes captures into a file of one event a line. Resolves to the exit code and what was said on stderr. */
@@ -14,6 +14,7 @@ export async function decodeInto(
     stdin: new Blob(await Promise.all(files.map((file) => Bun.file(file).arrayBuffer()))),
     stdout: Bun.file(output),
     stderr: "pipe",
+    env: { ...process.env, ...SHORT_LIVED },
   });
   const stderr = await new Response(child.stderr).text();
   return { code: await child.exited, stderr };

@@ -1,6 +1,6 @@
 /** The real command line in processes of their own, all of which are killed in the end. */
 import { undocumented } from "../../src/status/events.ts";
-import { MAIN, PROGRAM } from "./program.ts";
+import { MAIN, PROGRAM, SHORT_LIVED } from "./program.ts";
 import { waitFor, within } from "./wait.ts";
 
 /** Names that would set something of ours from the environment of whoever runs the tests. */
@@ -56,7 +56,7 @@ export class Running {
     const usual = preload === undefined ? PROGRAM : [process.execPath, "--preload", preload, MAIN];
     this.#child = Bun.spawn([...(program ?? usual), ...args], {
       cwd,
-      env: program === undefined ? { ...Object.fromEntries(CLEAN), ...env } : env,
+      env: program === undefined ? { ...Object.fromEntries(CLEAN), ...SHORT_LIVED, ...env } : env,
       stdin: stdin ?? "ignore",
       stdout: "pipe",
       stderr: "pipe",

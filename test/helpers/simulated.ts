@@ -3,6 +3,7 @@ import { afterAll } from "bun:test";
 import { join } from "node:path";
 import type { Subprocess } from "bun";
 import { z } from "zod";
+import { SHORT_LIVED } from "./program.ts";
 import { within } from "./wait.ts";
 
 const MAIN = join(import.meta.dir, "simulated-process.ts");
@@ -63,6 +64,7 @@ export async function startSimulated(start: SimulatedStart): Promise<Simulated> 
     ready.resolve(readySchema.parse(message));
   };
   const child = Bun.spawn([process.execPath, MAIN, JSON.stringify(start)], {
+    env: { ...process.env, ...SHORT_LIVED },
     stdin: "ignore",
     stdout: "inherit",
     stderr: "inherit",

@@ -15,7 +15,7 @@ import {
 import { createServer } from "node:net";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { PROGRAM } from "../../helpers/program.ts";
+import { PROGRAM, SHORT_LIVED } from "../../helpers/program.ts";
 import { type StandIn, startStandIn } from "../../helpers/s3/stand-in.ts";
 import { type Simulated, startSimulated } from "../../helpers/simulated.ts";
 import { ROOT } from "./blocks.ts";
@@ -113,6 +113,7 @@ export class World {
     const [s3, gcs] = this.#buckets;
     return {
       ...Object.fromEntries(clean),
+      ...SHORT_LIVED,
       ...Object.fromEntries(endpoints),
       PATH: `${bin}:${process.env.PATH ?? ""}`,
       HOME: home,

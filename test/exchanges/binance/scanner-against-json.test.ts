@@ -7,7 +7,9 @@ import { expectEveryByteCounts } from "../fuzz/every-byte.ts";
 import { Bench } from "./bench.ts";
 import { COLD_SHAPES, HOT_SHAPES, KNOWN, MUTATIONS, mutatedFrame, plainFrame } from "./frame-maker.ts";
 
-const FRAMES = 100_000;
+/** A sample; TAPEDECK_TEST_LONG=1 takes many more. */
+const FRAMES = process.env.TAPEDECK_TEST_LONG === "1" ? 100_000 : 20_000;
+const PLAIN = 5000;
 /** Classes that the made frames have; announcements of instruments have a test of their own. */
 const CLASSES = ["EVENTS", "CONTROL", "IGNORED", "UNWANTED", "UNDECODABLE"] as const;
 
@@ -31,12 +33,12 @@ describe("scanner and JSON path", () => {
         classes: CLASSES,
         mutations: MUTATIONS,
         moreThan: {
-          eachClass: 1000,
-          eachMutation: 1000,
-          scannedThoughMutated: 3000,
-          fallback: 3000,
-          inexact: 300,
-          oversized: 300,
+          eachClass: 0.01 * FRAMES,
+          eachMutation: 0.01 * FRAMES,
+          scannedThoughMutated: 0.03 * FRAMES,
+          fallback: 0.03 * FRAMES,
+          inexact: 0.003 * FRAMES,
+          oversized: 0.003 * FRAMES,
         },
       });
     },
@@ -48,7 +50,7 @@ describe("scanner and JSON path", () => {
     const scanning = new Bench({ known: KNOWN });
     const parsing = new Bench({ known: KNOWN, scanners: false });
     let rows = 0;
-    for (let i = 0; i < 20_000; i++) {
+    for (let i = 0; i < PLAIN; i++) {
       const shape = pick(random, HOT_SHAPES);
       const frame = plainFrame(random, shape);
       const scanned = scanning.decode(frame);
@@ -59,7 +61,7 @@ describe("scanner and JSON path", () => {
       rows += scanned.rows.length;
       expect(sameRows(scanned.rows, parsing.decode(frame).rows)).toBe(true);
     }
-    expect(rows).toBeGreaterThan(20_000);
+    expect(rows).toBeGreaterThan(PLAIN);
     expect(scanning.counters).toEqual({ fallback: 0, inexact: 0, oversized: 0 });
   });
 

@@ -7,7 +7,8 @@ import { expectEveryByteCounts } from "../fuzz/every-byte.ts";
 import { Bench } from "./bench.ts";
 import { COLD_SHAPES, HOT_SHAPES, KNOWN, MUTATIONS, mutatedFrame, plainFrame } from "./frame-maker.ts";
 
-const FRAMES = 30_000;
+/** A sample; TAPEDECK_TEST_LONG=1 takes many more. */
+const FRAMES = process.env.TAPEDECK_TEST_LONG === "1" ? 100_000 : 12_000;
 const CLASSES = ["EVENTS", "CONTROL", "IGNORED", "UNWANTED", "UNDECODABLE"] as const;
 
 /** The tables and streams that matter. */
@@ -31,12 +32,12 @@ describe("scanner and JSON path", () => {
         classes: CLASSES,
         mutations: MUTATIONS,
         moreThan: {
-          eachClass: 300,
-          eachMutation: 300,
-          scannedThoughMutated: 500,
-          fallback: 500,
-          inexact: 50,
-          oversized: 50,
+          eachClass: 0.01 * FRAMES,
+          eachMutation: 0.01 * FRAMES,
+          scannedThoughMutated: 0.016 * FRAMES,
+          fallback: 0.016 * FRAMES,
+          inexact: 0.0016 * FRAMES,
+          oversized: 0.0016 * FRAMES,
         },
       });
     },
@@ -48,7 +49,7 @@ describe("scanner and JSON path", () => {
     const scanning = new Bench({ known: KNOWN });
     const parsing = new Bench({ known: KNOWN, scanners: false });
     const streams = new Map<unknown, number>();
-    for (let i = 0; i < 10_000; i++) {
+    for (let i = 0; i < 5000; i++) {
       const frame = plainFrame(random, pick(random, HOT_SHAPES));
       const scanned = scanning.decode(frame);
       const parsed = parsing.decode(frame);

@@ -7,7 +7,8 @@ import { expectEveryByteCounts } from "../fuzz/every-byte.ts";
 import { Bench, LOCAL } from "./bench.ts";
 import { COLD_SHAPES, HOT_SHAPES, KNOWN, MUTATIONS, mutatedFrame, plainFrame } from "./frame-maker.ts";
 
-const FRAMES = 30_000;
+/** A sample; TAPEDECK_TEST_LONG=1 takes many more. */
+const FRAMES = process.env.TAPEDECK_TEST_LONG === "1" ? 100_000 : 12_000;
 const CLASSES = ["EVENTS", "CONTROL", "IGNORED", "UNWANTED", "UNDECODABLE", "INSTRUMENTS"] as const;
 
 /** The tables and streams that matter. */
@@ -31,14 +32,14 @@ describe("scanner and JSON path", () => {
         classes: CLASSES,
         mutations: MUTATIONS,
         moreThan: {
-          eachClass: 300,
-          eachMutation: 300,
-          scannedThoughMutated: 1000,
-          fallback: 1000,
-          inexact: 30,
-          oversized: 30,
-          ofMany: 500,
-          gaps: 100,
+          eachClass: 0.01 * FRAMES,
+          eachMutation: 0.01 * FRAMES,
+          scannedThoughMutated: 0.033 * FRAMES,
+          fallback: 0.033 * FRAMES,
+          inexact: 0.001 * FRAMES,
+          oversized: 0.001 * FRAMES,
+          ofMany: 0.016 * FRAMES,
+          gaps: 0.003 * FRAMES,
         },
       });
     },
