@@ -186,6 +186,8 @@ test("names, types and numbers, from before the first event to after the last", 
     await recorder.until("everything sent", ({ total_events }) => total_events >= expected);
     const receivedAt = Date.now();
     await recorder.until("everything published", ({ balance }) => balance.published >= expected);
+    // Files of datasets, whose rows are no events, may still be on their way.
+    await waitFor("nothing in flight", async () => (await ask("/metrics")).writer.in_flight_uploads === 0);
 
     const metrics = await ask("/metrics");
     expect(metrics.total_events).toBe(expected);

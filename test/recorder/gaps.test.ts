@@ -5,6 +5,7 @@
 import { expect, test } from "bun:test";
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { z } from "zod";
 import { startBinance } from "../../src/simulator/binance.ts";
 import { auditLake } from "../helpers/audit.ts";
 import { type LakeRow, type Sql, streamFrom, withSql } from "../helpers/lake.ts";
@@ -303,7 +304,11 @@ test.concurrent("rows that find no journal at a stop are storage gaps: to the ro
     },
     { state: () => first.process.words },
   );
-  expect(await first.get("/status")).toMatchObject({ state: "ERROR" });
+  await waitFor(
+    "ERROR",
+    async () => z.looseObject({ state: z.string() }).parse(await first.get("/status")).state === "ERROR",
+    { every: 50, state: () => first.process.words },
+  );
   await first.until("events in the rings", ({ queue_size }) => queue_size > 1000);
   const { code, end } = await first.stop();
   expect(code).toBe(1);

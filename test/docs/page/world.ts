@@ -15,11 +15,19 @@ import {
 import { createServer } from "node:net";
 import { homedir } from "node:os";
 import { join } from "node:path";
+import { z } from "zod";
 import { PROGRAM, SHORT_LIVED } from "../../helpers/program.ts";
 import { type StandIn, startStandIn } from "../../helpers/s3/stand-in.ts";
 import { type Simulated, startSimulated } from "../../helpers/simulated.ts";
+import { waitFor } from "../../helpers/wait.ts";
 import { ROOT } from "./blocks.ts";
 import { type Background, Shell } from "./shell.ts";
+
+/** Streams that always move. */
+const MOVING = new Set(["bbo", "trade", "mark_price"]);
+const measured = z.looseObject({
+  streams: z.array(z.looseObject({ stream: z.string(), lag_p50_ms: z.number().nullable() })),
+});
 
 /** How long the recording is that every page finds in `data/`. */
 const RECORDED = "1500ms";
@@ -186,6 +194,13 @@ export class World {
       const running = this.#shell.start("exec tapedeck record --data running");
       this.#recorder = running;
       await running.until(/"to":"READY"/);
+      // READY it is with its first socket; a reader asks one that has been recording for a while.
+      await waitFor("lags of quotes, trades and mark prices of each exchange", async () => {
+        const { streams } = measured.parse(
+          await (await fetch(`http://127.0.0.1:${this.#ports.status}/metrics`)).json(),
+        );
+        return streams.every(({ stream, lag_p50_ms }) => !MOVING.has(stream) || lag_p50_ms !== null);
+      });
       return;
     }
     const { code, output } = await this.#recorder.stop();
