@@ -120,7 +120,8 @@ describe("the shell", () => {
     expect((await shell.run('pwd; echo "$WORD"')).output).toBe(`${home}/below\ntwo words\n`);
     expect((await shell.run("exit 3")).code).toBe(3);
     expect((await shell.run("false   # exit code 1")).code).toBe(1);
-    const going = shell.start("echo up; sleep 600");
+    // What says so is what goes on: between two commands a shell keeps the signal for later.
+    const going = shell.start("sh -c 'echo up; exec sleep 600'");
     await going.until(/up/);
     expect((await going.stop()).code).toBe(130);
   });
