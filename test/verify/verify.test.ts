@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { startBinance } from "../../src/simulator/binance.ts";
 import { FAULT_KINDS, reportSchema } from "../../src/verify/report.ts";
 import { tapedeck } from "../cli/run.ts";
-import { lakeFiles } from "../helpers/audit.ts";
+import { auditLake, lakeFiles } from "../helpers/audit.ts";
 import { Sql } from "../helpers/lake.ts";
 import { startRecorder } from "../helpers/recorder.ts";
 import { FAULTS, startStandIn } from "../helpers/s3/stand-in.ts";
@@ -418,10 +418,27 @@ describe("a fault, named", () => {
     },
   };
 
+  /** What nothing in the lake itself shows. */
+  const LEDGER_ALONE = [
+    "the last file of a dataset deleted, by the ledger alone",
+    "a flipped byte in a page, by the SHA-256 of the ledger",
+  ];
+
+  test("without one: the tests' own audit finds nothing either", async () => {
+    const one = patient();
+    expect((await auditLake(sql, one.data)).rows).toBeGreaterThan(0);
+    rmSync(one.data, { recursive: true });
+  });
+
   for (const [name, { deep = false, ledger = false, plant }] of Object.entries(PLANTED)) {
     test(name, async () => {
       const one = patient(ledger);
       const expected = await plant(one);
+      // The tests' own audit, on which most of them rely, sees it as well.
+      const audited = auditLake(sql, one.data);
+      if (LEDGER_ALONE.includes(name)) await audited;
+      else expect(audited).rejects.toThrow();
+      await audited.catch(() => undefined);
       const report = await auditOf(one.data, { deep, set: NOW });
       // What else a reader notices depends on the byte that was hit.
       if (deep) report.faults = report.faults.filter(({ kind }) => kind !== "unreadable");
