@@ -25,7 +25,6 @@ export class RingProducer {
   readonly #views: RingViews;
   readonly #capacity: number;
   readonly #mask: number;
-  readonly #columns: number;
   readonly #numberStride: number;
   readonly #textStride: number;
   /** Pieces of texts that may hold something: short ids never touch the memory of the others. */
@@ -58,7 +57,6 @@ export class RingProducer {
     if ((Atomics.load(this.#views.control, VERSION) & 1) === 1) Atomics.add(this.#views.control, VERSION, 1);
     this.#capacity = handle.capacity;
     this.#mask = handle.capacity - 1;
-    this.#columns = handle.numbers;
     this.#numberStride = numberStride(handle);
     this.#textStride = textStride(handle);
     this.#pieces = this.#views.counters[COUNTER.pieces];
@@ -96,7 +94,7 @@ export class RingProducer {
     const stride = this.#numberStride;
     const index = next & this.#mask;
     const target = this.#views.numbers;
-    for (let column = 0, at = index; column < this.#columns; column++, at += stride) {
+    for (let column = 0, at = index; column < numbers.length; column++, at = (at + stride) | 0) {
       target[at] = numbers[column];
     }
     if (this.#texts > 0) this.#commitTexts(index);
@@ -108,21 +106,33 @@ export class RingProducer {
     const words = this.row.words;
     const target = this.#views.words;
     const stride = this.#textStride;
+    const known = this.#pieces;
     for (let text = 0; text < this.#texts; text++) {
       let from = text * TEXT_WORDS;
-      let at = text * TEXT_PIECES * stride + index * 4;
-      for (let piece = 0; piece < TEXT_PIECES; piece++, from += 4, at += stride) {
-        if (piece >= this.#pieces) {
-          if (words[from] === 0) break;
-          this.#pieces = piece + 1;
-          // Before the first of them is written: whoever writes here after us has to know.
-          this.#views.counters[COUNTER.pieces] = piece + 1;
-        }
+      let at = (Math.imul(text * TEXT_PIECES, stride) + index * 4) | 0;
+      for (let piece = 0; piece < known; piece++, from += 4, at = (at + stride) | 0) {
         target[at] = words[from];
         target[at + 1] = words[from + 1];
         target[at + 2] = words[from + 2];
         target[at + 3] = words[from + 3];
       }
+      if (known < TEXT_PIECES && words[from] !== 0) this.#commitFurther(index, text, known);
+    }
+  }
+
+  /** Pieces of a text from one on that was never used. */
+  #commitFurther(index: number, text: number, first: number): void {
+    const { words } = this.row;
+    const target = this.#views.words;
+    for (let piece = first; piece < TEXT_PIECES; piece++) {
+      const from = text * TEXT_WORDS + piece * 4;
+      if (words[from] === 0) break;
+      if (piece >= this.#pieces) {
+        this.#pieces = piece + 1;
+        // Before the first of them is written: whoever writes here after us has to know.
+        this.#views.counters[COUNTER.pieces] = piece + 1;
+      }
+      target.set(words.subarray(from, from + 4), (text * TEXT_PIECES + piece) * this.#textStride + index * 4);
     }
   }
 

@@ -39,6 +39,11 @@ export class Row {
     return false;
   }
 
+  /** The cells of text `slot` as words, to be set; see text.ts. */
+  wordsOf(slot: number): Int32Array {
+    return this.#words[slot];
+  }
+
   /** Sets text `slot` to NULL. */
   clearText(slot: number): void {
     this.#words[slot].fill(0);

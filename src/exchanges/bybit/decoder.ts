@@ -1,8 +1,9 @@
-import { LAYOUTS, slotsOf } from "../../events/layout.ts";
+import { LAYOUTS, slotsOf, TIMESTAMP } from "../../events/layout.ts";
 import { SIDE_BUY, SIDE_SELL } from "../../events/streams.ts";
+import { Row } from "../../ring/row.ts";
 import { FRAME, type FrameClass, type RowWriter } from "../decoding/decoder.ts";
 import { ABSENT, BAIL, FrameDecoder, type Scanned, UNSCANNED } from "../decoding/frame-decoder.ts";
-import { BYTES, WORDS } from "../decoding/frame-memory.ts";
+import { BYTES } from "../decoding/frame-memory.ts";
 import { type Fields, FrameError, isObject } from "../decoding/json.ts";
 import { KeyTable } from "../decoding/key-table.ts";
 import { literal } from "../decoding/literal.ts";
@@ -46,6 +47,7 @@ const L = {
   block: literal(',"BT":'),
   rpi: literal(',"RPI":'),
   ordinary: literal(',"BT":false,"RPI":false,"seq":'),
+  retail: literal(',"BT":false,"RPI":true,"seq":'),
   yes: literal("true"),
   no: literal("false"),
   sequence: literal(',"seq":'),
@@ -132,6 +134,10 @@ const USUAL = { trades: 0, book: 1, ticker: 2 } as const;
 export class BybitDecoder extends FrameDecoder {
   /** Values of the ticker in hand by slot; NaN = not in the frame. */
   readonly #ticker = new Float64Array(TICKER_FIELDS.length);
+
+  /** The row of a trade; where trades are not wanted, one that goes nowhere. */
+  readonly #tradeRow =
+    this.writers.trade?.row ?? new Row(LAYOUTS.trade.numbers.length, LAYOUTS.trade.texts.length);
 
   readonly #heads = new UsualHeads({
     kindAt: 10,
@@ -222,6 +228,7 @@ export class BybitDecoder extends FrameDecoder {
   /** The frame of {@link #scanTrades}. */
   #scanUsualTrades(scan: Scanner, entry: number): Scanned {
     const sent = scan.time();
+    const row = this.#tradeRow;
     scan.literal(L.firstTrade);
     for (let rows = 0; ; rows++) {
       const traded = scan.time();
@@ -234,48 +241,47 @@ export class BybitDecoder extends FrameDecoder {
       scan.literal(L.direction);
       scan.word();
       scan.literal(L.id);
-      scan.uuid();
-      const { from, to } = scan;
-      scan.literal(L.ordinary);
+      scan.idInto(row, TRADE.id);
+      const rpi = scan.optional(L.ordinary) ? 0 : 1;
+      if (rpi === 1) scan.literal(L.retail);
       const sequence = scan.integer();
       const more = scan.optional(L.nextTrade);
       if (!more) scan.literal(L.lastTrade);
       if (scan.failed || !(more || scan.complete)) return this.#bail(rows);
       // Rows before a fault have to be taken back: only then is the place needed.
-      if (more && rows === 0) this.mark();
-      if (!this.#commitTrade(entry, traded, sent, from, to, side, price, amount, sequence, 0, 0)) {
-        return this.#bail(rows);
-      }
+      if (more && rows === 0) this.writers.trade?.mark();
+      if (rows === 0) this.#beginTrades(entry, sent);
+      this.#commitTrade(traded, side, price, amount, sequence, 0, rpi);
       if (!more) return this.writers.trade === undefined ? FRAME.UNWANTED : FRAME.EVENTS;
     }
   }
 
-  /** Leaves a frame of which `rows` rows were committed. */
+  /** Leaves a frame of which `rows` trades were committed. */
   #bail(rows: number): Scanned {
-    if (rows > 0) this.rewind();
+    if (rows > 0) this.writers.trade?.rewind();
     return BAIL;
   }
 
-  /** false = the id is none, or too long for a row. */
+  /** Begins the rows of a frame, with what is the same in all of them. */
+  #beginTrades(entry: number, sent: number): void {
+    const writer = this.writers.trade;
+    if (writer !== undefined) this.begin(writer, LAYOUTS.trade, this.symbols.numberOf(entry), ABSENT, sent);
+  }
+
+  /** Commits a row that was begun for the frame and has its id. */
   #commitTrade(
-    entry: number,
     traded: number,
-    sent: number,
-    idFrom: number,
-    idTo: number,
     side: number,
     price: number,
     amount: number,
     sequence: number,
     block: number,
     rpi: number,
-  ): boolean {
-    // An empty id is none at all.
-    if (idFrom === idTo) return false;
+  ): void {
     const writer = this.writers.trade;
-    if (writer === undefined) return true;
-    const row = this.begin(writer, LAYOUTS.trade, this.symbols.numberOf(entry), traded, sent);
-    if (!writer.row.setTextFrom(TRADE.id, WORDS, idFrom, idTo)) return false;
+    if (writer === undefined) return;
+    const row = writer.row.numbers;
+    row[TIMESTAMP] = traded;
     row[TRADE.side] = side;
     row[TRADE.price] = price;
     row[TRADE.amount] = amount;
@@ -283,7 +289,6 @@ export class BybitDecoder extends FrameDecoder {
     row[TRADE.is_block] = block;
     row[TRADE.is_rpi] = rpi;
     writer.commit();
-    return true;
   }
 
   /**
@@ -299,6 +304,7 @@ export class BybitDecoder extends FrameDecoder {
     scan.literal(L.list);
     if (scan.failed) return BAIL;
     this.mark();
+    this.#beginTrades(entry, sent);
     do {
       scan.literal(L.time);
       const traded = scan.time();
@@ -312,8 +318,7 @@ export class BybitDecoder extends FrameDecoder {
       const price = scan.decimal();
       if (scan.optional(L.direction)) scan.word();
       scan.literal(L.id);
-      scan.word();
-      const { from, to } = scan;
+      scan.idInto(this.#tradeRow, TRADE.id);
       let block = 0;
       let rpi = 0;
       let sequence: number = ABSENT;
@@ -328,9 +333,7 @@ export class BybitDecoder extends FrameDecoder {
       }
       scan.literal(L.close);
       if (scan.failed) break;
-      if (!this.#commitTrade(entry, traded, sent, from, to, side, price, amount, sequence, block, rpi)) {
-        scan.fail();
-      }
+      this.#commitTrade(traded, side, price, amount, sequence, block, rpi);
     } while (scan.optional(L.next));
     const scanned = this.#scanListEnd(scan, this.writers.trade);
     if (scanned !== BAIL) this.#heads.learn(USUAL.trades, entry);

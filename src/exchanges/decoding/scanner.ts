@@ -9,6 +9,8 @@
  * After a failure the cursor stands where nothing is accepted, so that whatever follows fails as well: callers check
  * once, at the end. Nor does it get past the end of the frame: zeros stand there.
  */
+import type { Row } from "../../ring/row.ts";
+import { TEXT_PIECE_BYTES } from "../../ring/text.ts";
 import { isExact, MANTISSA_MAX, POWERS_OF_TEN } from "./decimal.ts";
 import { BYTES, FRAME_BYTES_MAX, placeFrame, WORDS } from "./frame-memory.ts";
 import { TIME_MAX_MS } from "./json.ts";
@@ -53,6 +55,8 @@ function mantissaOf(from: number, to: number): number {
 }
 
 const UUID_BYTES = 36;
+/** Where the cells of a UUID end among those of a text: one more follows, which stays empty. */
+const UUID_CELLS_END = (4 * UUID_BYTES) / TEXT_PIECE_BYTES;
 
 const ascii = new TextDecoder("latin1");
 
@@ -389,23 +393,44 @@ export class Scanner {
     this.at = at + 1;
   }
 
-  /** {@link word}, for one that is nearly always a UUID: its 36 bytes are judged together. */
-  uuid(): void {
+  /**
+   * {@link word} for an id, which is put into a text of a row at once; failed if it is empty, or too long for a row.
+   *
+   * It is nearly always a UUID: its 36 bytes are judged together, while they are copied.
+   */
+  idInto(row: Row, slot: number): void {
     const from = this.at;
     const to = from + UUID_BYTES;
+    const words = row.wordsOf(slot);
     let usual = -1;
     let high = 0;
-    for (let at = from; at < to; at += 4) {
-      const word = WORDS.getInt32(at, true);
-      usual &= markWordish(word);
-      high |= word;
+    for (let at = from, cell = 0; cell < UUID_CELLS_END; cell += 4, at += TEXT_PIECE_BYTES) {
+      const first = WORDS.getInt32(at, true);
+      const second = WORDS.getInt32(at + 4, true);
+      const third = WORDS.getInt32(at + 8, true);
+      usual &= markWordish(first) & markWordish(second) & markWordish(third);
+      high |= first | second | third;
+      words[cell] = TEXT_PIECE_BYTES;
+      words[cell + 1] = first;
+      words[cell + 2] = second;
+      words[cell + 3] = third;
     }
     if (!allWordish(usual) || markHigh(high) !== 0 || BYTES[to] !== QUOTE) {
-      this.word();
+      this.#otherIdInto(row, slot);
       return;
     }
+    words[UUID_CELLS_END] = 0;
+    words[UUID_CELLS_END + 1] = 0;
+    words[UUID_CELLS_END + 2] = 0;
+    words[UUID_CELLS_END + 3] = 0;
     this.from = from;
     this.to = to;
     this.at = to + 1;
+  }
+
+  #otherIdInto(row: Row, slot: number): void {
+    this.word();
+    const { from, to } = this;
+    if (this.failed || from === to || !row.setTextFrom(slot, WORDS, from, to)) this.fail();
   }
 }
