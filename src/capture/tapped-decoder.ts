@@ -27,8 +27,14 @@ export class TappedDecoder implements Decoder {
     return this.#decoder.reason;
   }
 
-  decode(frame: Uint8Array, local: number, connection: number): FrameClass {
-    this.#tap.take(this.#exchange, connection, local, frame);
-    return this.#decoder.decode(frame, local, connection);
+  decode(
+    data: Uint8Array,
+    local: number,
+    connection: number,
+    from: number = 0,
+    to: number = data.length,
+  ): FrameClass {
+    this.#tap.take(this.#exchange, connection, local, data.subarray(from, to));
+    return this.#decoder.decode(data, local, connection, from, to);
   }
 }

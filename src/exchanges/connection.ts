@@ -4,9 +4,10 @@ import type { ConnectGate, Place } from "./connect-gate.ts";
 import { type Decoder, FRAME } from "./decoding/decoder.ts";
 import type { Exchange } from "./exchange.ts";
 import type { ConnectionPlan } from "./planner.ts";
-import { type Dial, ExchangeSocket, type SocketBounds, type SocketEnd } from "./socket.ts";
+import { ExchangeSocket, type SocketBounds, type SocketEnd } from "./socket.ts";
 import { ConnectionWatch, type ConnectionWatchOptions } from "./watchdog/connection-watch.ts";
 import { LagWatch, type LagWatchOptions } from "./watchdog/lag-watch.ts";
+import type { Dial } from "./websocket/wire.ts";
 
 /** Bounds of a connection; settings `connection.*`. */
 export interface ConnectionBounds extends SocketBounds {
@@ -56,7 +57,7 @@ export interface ConnectionEvents {
   decoded(connection: Connection, local: number): void;
   /** The exchange announced a change of instruments. */
   instrumentsChanged(): void;
-  /** A frame could not be decoded. */
+  /** A frame could not be decoded; its bytes are there while this runs and no longer. */
   undecodable(connection: Connection, frame: Uint8Array, local: number, reason: string): void;
   /** The exchange refused subscriptions, in its own words. */
   refused(connection: Connection, channels: readonly string[], error: string): void;
@@ -298,7 +299,7 @@ export class Connection {
         nextNumber: () => this.#events.nextNumber(),
         now: () => this.#events.now(),
         opened: () => this.#opened(socket),
-        frame: (data, local) => this.#received(socket, data, local),
+        frame: (data, from, to, local) => this.#received(socket, data, from, to, local),
         ended: (end) => this.#ended(socket, end),
         asked: (channels) => {
           for (const channel of channels)
@@ -349,12 +350,12 @@ export class Connection {
     if (retryIn !== null) this.#retry = setTimeout(() => this.#connectAtTurn(), retryIn);
   }
 
-  #received(socket: ExchangeSocket, frame: Buffer, local: number): void {
+  #received(socket: ExchangeSocket, data: Uint8Array, from: number, to: number, local: number): void {
     const { counters } = this;
     this.#events.arriving(local);
     counters.frames++;
-    counters.bytes += frame.length;
-    switch (this.#decoder.decode(frame, local, socket.number)) {
+    counters.bytes += to - from;
+    switch (this.#decoder.decode(data, local, socket.number, from, to)) {
       case FRAME.EVENTS:
         if (this.#backoff.attempts > 0) this.#backoff.reset();
         if (Number.isNaN(socket.firstDataAt)) socket.firstDataAt = local;
@@ -363,7 +364,7 @@ export class Connection {
         return;
       case FRAME.CONTROL: {
         counters.control++;
-        const answer = this.#exchange.answerOf(frame);
+        const answer = this.#exchange.answerOf(data.subarray(from, to));
         socket.subscriber.answered(answer);
         if (answer.leaving === true) this.#events.leaving(this);
         return;
@@ -381,7 +382,7 @@ export class Connection {
         return;
       case FRAME.UNDECODABLE:
         counters.undecodable++;
-        this.#events.undecodable(this, frame, local, this.#decoder.reason);
+        this.#events.undecodable(this, data.subarray(from, to), local, this.#decoder.reason);
         return;
     }
   }

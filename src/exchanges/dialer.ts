@@ -1,9 +1,10 @@
 /** How connections to an exchange are opened: directly or by way of a proxy, and whose certificates are believed. */
 import { getCACertificates } from "node:tls";
-import WebSocket from "ws";
 import { bracketed, type ProxyAddress, parseProxyUrl, shownProxy } from "../lib/proxy-url.ts";
 import { SocksBridge } from "../lib/socks-bridge.ts";
-import type { Dial } from "./socket.ts";
+import { DirectWire } from "./websocket/direct.ts";
+import { type HttpProxy, ProxiedWire } from "./websocket/proxied.ts";
+import type { Dial } from "./websocket/wire.ts";
 
 /** What has to be known to open connections to one exchange; plain data that goes from thread to thread. */
 export interface Dialing {
@@ -22,18 +23,6 @@ const CONNECTIONS_PER_REQUEST_MAX = 10;
 /** Names under which Bun looks for hosts that no proxy is used for. */
 const NO_PROXY_NAMES = ["no_proxy", "NO_PROXY"] as const;
 
-/** What Bun's `ws` understands besides the options of the package it stands in for. */
-interface BunWebSocketOptions extends WebSocket.ClientOptions {
-  readonly proxy?: HttpProxy;
-  readonly tls?: { readonly ca: string };
-}
-
-/** An HTTP proxy as Bun wants it; user and password stand in a header, so that no message can repeat them. */
-interface HttpProxy {
-  readonly url: string;
-  readonly headers: Record<string, string>;
-}
-
 /**
  * Opens WebSockets as `dialing` says. The variables HTTPS_PROXY and NO_PROXY have no say in it.
  *
@@ -42,22 +31,13 @@ interface HttpProxy {
  */
 export function dialer(dialing: Dialing): Dial {
   const proxy = dialing.proxy === null ? null : parseProxyUrl(dialing.proxy);
-  const trust = trusted(dialing.ca);
-  return (url, { handshakeTimeout }) => {
-    const open = (via: HttpProxy | null) => {
-      const options: BunWebSocketOptions = {
-        // Inflating costs more than the rest of receiving a frame.
-        perMessageDeflate: false,
-        handshakeTimeout,
-        ...trust,
-        ...(via === null ? {} : { proxy: via }),
-      };
-      return new WebSocket(url, options);
-    };
-    if (proxy === null) return open(null);
-    if (!isSocks(proxy)) return withoutExceptions(() => open(httpProxy(proxy)));
+  const ca = authorities(dialing.ca);
+  return (url, options) => {
+    if (proxy === null) return new DirectWire(url, ca, options);
+    if (!isSocks(proxy)) return withoutExceptions(() => new ProxiedWire(url, httpProxy(proxy), ca, options));
+    const { handshakeTimeout } = options;
     const bridge = new SocksBridge({ proxy, handshakeTimeout, connectionsMax: 1 });
-    return withoutExceptions(() => open(bridgeProxy(bridge)));
+    return withoutExceptions(() => new ProxiedWire(url, bridgeProxy(bridge), ca, options));
   };
 }
 
@@ -73,7 +53,8 @@ export type Fetch = (url: string, options: { readonly signal: AbortSignal }) => 
  */
 export function fetcher(dialing: Dialing, { timeout }: { readonly timeout: number }): Fetch {
   const proxy = dialing.proxy === null ? null : parseProxyUrl(dialing.proxy);
-  const trust = trusted(dialing.ca);
+  const ca = authorities(dialing.ca);
+  const trust = ca === null ? {} : { tls: { ca } };
   // `false`: without it fetch would take a proxy from the environment, which the WebSockets do not.
   if (proxy === null) return (url, { signal }) => fetch(url, { signal, proxy: false, ...trust });
   const by = (via: HttpProxy) => ({ proxy: { ...via, respectNoProxy: false }, ...trust });
@@ -109,9 +90,9 @@ function bridgeProxy(bridge: SocksBridge): HttpProxy {
   return { url: bridge.url, headers: { "Proxy-Authorization": bridge.authorization } };
 }
 
-/** TLS options: a `ca` takes the place of the usual authorities, so they are named too, and NODE_EXTRA_CA_CERTS'. */
-function trusted(ca: string | null): { tls?: { ca: string } } {
-  return ca === null ? {} : { tls: { ca: [...getCACertificates("default"), ca].join("\n") } };
+/** All who are believed: a `ca` takes the place of the usual authorities, so they are named too, and NODE_EXTRA_CA_CERTS'. */
+function authorities(ca: string | null): string | null {
+  return ca === null ? null : [...getCACertificates("default"), ca].join("\n");
 }
 
 /**

@@ -1,7 +1,7 @@
-import type WebSocket from "ws";
 import { parseRetryAfter } from "../lib/retry-after.ts";
 import type { Exchange } from "./exchange.ts";
 import { Subscriber } from "./subscriber.ts";
+import { type Dial, NO_CODE, NO_FRAME, type Wire, type WireEvents } from "./websocket/wire.ts";
 
 /** Bounds of one socket, all in ms; settings `connection.*`. */
 export interface SocketBounds {
@@ -13,10 +13,6 @@ export interface SocketBounds {
   /** A socket on which nothing at all arrives for this long after a ping was due is dead. */
   readonly pongTimeout: number;
 }
-
-/** Close codes that never stand in a frame (RFC 6455, 7.4.1). */
-const NO_CODE = 1005;
-const NO_FRAME = 1006;
 
 /** How a socket ended. */
 export interface SocketEnd {
@@ -34,16 +30,16 @@ export interface SocketEvents {
   /** Receive time, whole µs. */
   now(): number;
   opened(): void;
-  /** A frame came; `local` was taken before anything else. */
-  frame(data: Buffer, local: number): void;
+  /**
+   * A message came: the bytes `from` to `to` of `data`, which are there while this runs and no longer; `local` was taken before
+   * anything else.
+   */
+  frame(data: Uint8Array, from: number, to: number, local: number): void;
   ended(end: SocketEnd): void;
   asked(channels: ReadonlySet<string>): void;
   accepted(channels: readonly string[]): void;
   refused(channels: readonly string[], error: string): void;
 }
-
-/** Opens a WebSocket: directly, or by way of a proxy. @throws Error when the system has nothing left to open it with */
-export type Dial = (url: string, options: { readonly handshakeTimeout: number }) => WebSocket;
 
 /** One WebSocket from its handshake to its end: subscriptions, keepalive, and whether the other side is there. */
 export class ExchangeSocket {
@@ -58,7 +54,7 @@ export class ExchangeSocket {
   readonly #bounds: SocketBounds;
   readonly #events: SocketEvents;
   readonly #exchange: Exchange;
-  readonly #socket: WebSocket;
+  readonly #wire: Wire;
   #ended = false;
   /** By how much the receive clock was set ahead since something arrived, µs. */
   #skipped = 0;
@@ -76,18 +72,17 @@ export class ExchangeSocket {
     this.#exchange = exchange;
     this.#bounds = bounds;
     this.#events = events;
-    this.#socket = dial(url, { handshakeTimeout: bounds.handshakeTimeout });
+    this.#wire = dial(url, { handshakeTimeout: bounds.handshakeTimeout, events: this.#listener() });
     this.subscriber = new Subscriber({
       exchange,
       channels,
       ackTimeout: bounds.ackTimeout,
       refusedRetry: bounds.refusedRetry,
-      send: (message) => this.#socket.send(message),
+      send: (message) => this.#wire.send(message),
       asked: (asked) => events.asked(asked),
       accepted: (accepted) => events.accepted(accepted),
       refused: (refused, error) => events.refused(refused, error),
     });
-    this.#listen(this.#socket);
   }
 
   get isOpen(): boolean {
@@ -99,57 +94,50 @@ export class ExchangeSocket {
     return this.#exchange.keepalive?.interval ?? this.#bounds.pingInterval;
   }
 
-  #listen(socket: WebSocket): void {
-    const heard = () => {
-      this.heardAt = this.#events.now();
-      this.#skipped = 0;
-    };
-    socket.on("open", () => {
-      if (this.#ended) return;
-      this.number = this.#events.nextNumber();
-      this.openedAt = this.#events.now();
-      this.heardAt = this.openedAt;
-      this.#events.opened();
-      this.subscriber.start();
-      this.#keepalive = setInterval(() => this.#ping(), this.#pingInterval);
-    });
-    socket.on("message", (data: Buffer) => {
-      // The receive time comes before everything else.
-      const local = this.#events.now();
-      if (this.#ended) return;
-      this.heardAt = local;
-      this.#skipped = 0;
-      this.#events.frame(data, local);
-    });
-    socket.on("ping", heard);
-    socket.on("pong", heard);
-    socket.on(
-      "unexpected-response",
-      (_request: unknown, response: { statusCode?: number; headers?: unknown }) => {
-        // Bun sends a close event after this only when a handshake timeout is set: end the attempt here.
+  #listener(): WireEvents {
+    return {
+      opened: () => {
+        if (this.#ended) return;
+        this.number = this.#events.nextNumber();
+        this.openedAt = this.#events.now();
+        this.heardAt = this.openedAt;
+        this.#events.opened();
+        this.subscriber.start();
+        this.#keepalive = setInterval(() => this.#ping(), this.#pingInterval);
+      },
+      message: (data, from, to) => {
+        // The receive time comes before everything else.
+        const local = this.#events.now();
+        if (this.#ended) return;
+        this.heardAt = local;
+        this.#skipped = 0;
+        this.#events.frame(data, from, to, local);
+      },
+      heard: () => {
+        this.heardAt = this.#events.now();
+        this.#skipped = 0;
+      },
+      refused: (status, retryAfter) =>
         this.#end({
           code: null,
-          reason: `the server answered ${response.statusCode ?? "without a status"} instead of an upgrade`,
-          retryAfter: parseRetryAfter(headerOf(response.headers, "retry-after")),
-        });
+          reason: `the server answered ${status === 0 ? "without a status" : status} instead of an upgrade`,
+          retryAfter: parseRetryAfter(retryAfter),
+        }),
+      failed: (reason) => this.#end({ code: null, reason, retryAfter: 0 }),
+      closed: (code, reason) => {
+        // Not on the wire: the client's words for a close frame without a code, and for that none came.
+        if (code === NO_CODE) this.#end({ code: null, reason: "closed without a code", retryAfter: 0 });
+        else if (code === NO_FRAME)
+          this.#end({ code: null, reason: "broke without a close frame", retryAfter: 0 });
+        else this.#end({ code, reason, retryAfter: 0 });
       },
-    );
-    socket.on("error", (error: Error) => {
-      this.end(error.message || "connection failed");
-    });
-    socket.on("close", (code: number, reason: Buffer) => {
-      // Not on the wire: the client's words for a close frame without a code, and for that none came.
-      if (code === NO_CODE) this.#end({ code: null, reason: "closed without a code", retryAfter: 0 });
-      else if (code === NO_FRAME)
-        this.#end({ code: null, reason: "broke without a close frame", retryAfter: 0 });
-      else this.#end({ code, reason: reason.toString(), retryAfter: 0 });
-    });
+    };
   }
 
   #ping(): void {
     const { keepalive } = this.#exchange;
-    if (keepalive === null) this.#socket.ping();
-    else this.#socket.send(keepalive.message);
+    if (keepalive === null) this.#wire.ping();
+    else this.#wire.send(keepalive.message);
   }
 
   /** Whether the other side is still there: anything that arrives says so, a pong too. @param now µs */
@@ -168,13 +156,13 @@ export class ExchangeSocket {
   /** Ends it at once, without a word to the other side, which may not be there any more. */
   end(reason: string): void {
     this.#end({ code: null, reason, retryAfter: 0 });
-    this.#socket.terminate();
+    this.#wire.terminate();
   }
 
   /** Closes it as one should; what arrives from now on is not received. */
   close(reason: string): void {
     this.#end({ code: 1000, reason, retryAfter: 0 });
-    this.#socket.close(1000);
+    this.#wire.close(1000);
   }
 
   /** Ends its life, once, whatever number of events announce it. */
@@ -186,8 +174,4 @@ export class ExchangeSocket {
     this.#keepalive = null;
     this.#events.ended(end);
   }
-}
-
-function headerOf(headers: unknown, name: string): unknown {
-  return typeof headers === "object" && headers !== null ? Reflect.get(headers, name) : undefined;
 }

@@ -10,7 +10,7 @@ import type { Decoder } from "../exchanges/decoding/decoder.ts";
 import { dialer } from "../exchanges/dialer.ts";
 import type { Exchange } from "../exchanges/exchange.ts";
 import { type ConnectionPlan, planChanges } from "../exchanges/planner.ts";
-import type { Dial } from "../exchanges/socket.ts";
+import type { Dial } from "../exchanges/websocket/wire.ts";
 import type { Channels } from "./channels.ts";
 import type { Gates } from "./gates.ts";
 import type { Handover } from "./handover.ts";

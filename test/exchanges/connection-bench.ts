@@ -11,7 +11,7 @@ import {
 import { Collector } from "../../src/exchanges/decoding/collector.ts";
 import { SymbolTable } from "../../src/exchanges/decoding/symbols.ts";
 import type { Exchange } from "../../src/exchanges/exchange.ts";
-import type { Dial } from "../../src/exchanges/socket.ts";
+import type { Dial } from "../../src/exchanges/websocket/wire.ts";
 import { dialDirectly, LIVELY, TEST_BOUNDS, unheard } from "../helpers/connection.ts";
 
 /** Route of the channels below. */

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, type Mock, spyOn, test } from 
 import { createHash } from "node:crypto";
 import { type AddressInfo, createServer } from "node:net";
 import type { Connection } from "../../src/exchanges/connection.ts";
-import type { Dial } from "../../src/exchanges/socket.ts";
+import type { Dial } from "../../src/exchanges/websocket/wire.ts";
 import { dialDirectly } from "../helpers/connection.ts";
 import { until } from "../lib/until.ts";
 import { type BenchOptions, BOUNDS, CHANNELS, connect, ROUTE, trade } from "./connection-bench.ts";

@@ -1,6 +1,7 @@
 /** Every way to an exchange, with real proxies and real TLS on loopback: by WebSocket and by REST. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { DIRECT, type Dialing, dialer, fetcher } from "../../src/exchanges/dialer.ts";
+import type { Wire, WireEvents } from "../../src/exchanges/websocket/wire.ts";
 import { CA, CERTIFICATE, HttpProxy, OTHER_CERTIFICATE, SocksProxy } from "../helpers/proxies.ts";
 import { within } from "../helpers/wait.ts";
 import { until } from "../lib/until.ts";
@@ -58,19 +59,33 @@ afterAll(async () => {
   await Promise.all([plain, secure, other].map((one) => one.stop(true)));
 });
 
+/** Events of a socket, each told to the one that waits for it; `end` gets how it ended, in words. */
+function told(on: { opened?(): void; message?(text: string): void; end?(how: string): void }): WireEvents {
+  const end = (how: string) => on.end?.(how);
+  return {
+    opened: () => on.opened?.(),
+    message: (data, from, to) => on.message?.(new TextDecoder().decode(data.subarray(from, to))),
+    heard: () => undefined,
+    refused: (status) => end(`error: ${status}`),
+    failed: (reason) => end(`error: ${reason}`),
+    closed: (code) => end(`closed with ${code}`),
+  };
+}
+
 /** Opens a WebSocket and has a text sent back; resolves to it, or to `error: …`. */
 function echo(dialing: Dialing, url: string, bounds = BOUNDS): Promise<string> {
   return within(
     `an answer of ${url}`,
     new Promise((resolve) => {
-      const socket = dialer(dialing)(url, bounds);
-      socket.on("open", () => socket.send("said"));
-      socket.on("message", (data: Buffer) => {
-        socket.close();
-        resolve(Buffer.isBuffer(data) ? data.toString() : "no bytes");
+      const events = told({
+        opened: () => wire.send("said"),
+        message: (text) => {
+          wire.close(1000);
+          resolve(text);
+        },
+        end: resolve,
       });
-      socket.on("error", (error: Error) => resolve(`error: ${error.message}`));
-      socket.on("close", () => resolve("closed without a word"));
+      const wire = dialer(dialing)(url, { ...bounds, events });
     }),
   );
 }
@@ -240,19 +255,22 @@ describe("SOCKS", () => {
   test("nothing stays open when the socket has ended, whoever ended it", async () => {
     const proxy = proxies.socks5;
     const dial = dialer({ proxy: proxyUrl("socks5"), ca: CA });
+    const open = (end: (how: string) => void = () => undefined, url = targets["wss and https"].ws) =>
+      within(
+        "the socket",
+        new Promise<Wire>((resolve) => {
+          const wire = dial(url, { ...BOUNDS, events: told({ opened: () => resolve(wire), end }) });
+        }),
+      );
     for (const end of ["close", "terminate"] as const) {
-      const socket = dial(targets["wss and https"].ws, BOUNDS);
-      socket.on("error", () => {});
-      await within("the socket", new Promise<void>((resolve) => socket.on("open", () => resolve())));
+      const wire = await open();
       expect(proxy.open).toBeGreaterThan(0);
-      socket[end]();
+      wire[end](1000);
       await until(() => proxy.open === 0, `both sides of the proxy closed after ${end}`);
     }
-    const socket = dial(targets["ws and http"].ws, BOUNDS);
-    socket.on("error", () => {});
-    const closed = new Promise<number>((resolve) => socket.on("close", resolve));
-    await within("the socket", new Promise<void>((resolve) => socket.on("open", () => resolve())));
+    const ended = Promise.withResolvers<string>();
+    await open(ended.resolve, targets["ws and http"].ws);
     proxy.cut();
-    expect(await within("the close event", closed)).toBe(1006);
+    expect(await within("the end", ended.promise)).toBe("closed with 1006");
   });
 });

@@ -70,11 +70,11 @@ function keeping(decoder: Decoder, collector: Collector, bench: Pick<Bench, "fra
     get reason() {
       return decoder.reason;
     },
-    decode(frame, local, connection) {
-      const kind = decoder.decode(frame, local, connection);
+    decode(data, local, connection, from = 0, to = data.length) {
+      const kind = decoder.decode(data, local, connection, from, to);
       const rows = collector.take();
       bench.rows.push(...rows);
-      if (bench.frames.length < FRAMES_KEPT) bench.frames.push({ bytes: Uint8Array.from(frame), kind, rows });
+      if (bench.frames.length < FRAMES_KEPT) bench.frames.push({ bytes: data.slice(from, to), kind, rows });
       return kind;
     },
   };

@@ -8,8 +8,8 @@ import { createServer, type Socket } from "node:net";
 import { ConnectGate } from "../../src/exchanges/connect-gate.ts";
 import type { Connection } from "../../src/exchanges/connection.ts";
 import { okx } from "../../src/exchanges/okx.ts";
-import type { Dial } from "../../src/exchanges/socket.ts";
 import { CONNECTION_WATCH } from "../../src/exchanges/watchdog/connection-watch.ts";
+import type { Dial } from "../../src/exchanges/websocket/wire.ts";
 import { dialDirectly } from "../helpers/connection.ts";
 import { until } from "../lib/until.ts";
 import { type BenchOptions, BOUNDS, CHANNELS, connect, trade } from "./connection-bench.ts";
@@ -261,9 +261,12 @@ describe("whether the other side is there", () => {
   test("a pong is a sign of life, and no data: pings alone keep a quiet connection open", async () => {
     let pongs = 0;
     const dial: Dial = (url, options) => {
-      const socket = dialDirectly(url, options);
-      socket.on("pong", () => pongs++);
-      return socket;
+      const { events } = options;
+      const heard = () => {
+        pongs++;
+        events.heard();
+      };
+      return dialDirectly(url, { ...options, events: { ...events, heard } });
     };
     const made = start(server.url, { expectation: unjudged, bounds: pings, dial });
     await open(made);

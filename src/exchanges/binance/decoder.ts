@@ -197,7 +197,7 @@ export class BinanceDecoder extends FrameDecoder {
     const sent = scan.time();
     this.#scanType(scan);
     if (!this.#scanEnd(scan, wrapped, entry)) return BAIL;
-    if (wrapped) this.#heads.learn(USUAL.bookTicker, entry);
+    if (wrapped) this.#heads.learn(USUAL.bookTicker, entry, scan.begin);
     return this.#commitBook(entry, matched, sent, bidPrice, bidAmount, askPrice, askAmount, updateId);
   }
 
@@ -277,7 +277,7 @@ export class BinanceDecoder extends FrameDecoder {
     if (side === SIDE_BUY) scan.literal(L.no);
     this.#scanType(scan);
     if (!this.#scanEnd(scan, wrapped, entry)) return BAIL;
-    if (wrapped) this.#heads.learn(USUAL.aggTrade, entry);
+    if (wrapped) this.#heads.learn(USUAL.aggTrade, entry, scan.begin);
     return this.#commitTrade(entry, traded, sent, id, idFrom, idTo, side, price, amount, first, last);
   }
 

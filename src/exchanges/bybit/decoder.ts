@@ -336,7 +336,7 @@ export class BybitDecoder extends FrameDecoder {
       this.#commitTrade(traded, side, price, amount, sequence, block, rpi);
     } while (scan.optional(L.next));
     const scanned = this.#scanListEnd(scan, this.writers.trade);
-    if (scanned !== BAIL) this.#heads.learn(USUAL.trades, entry);
+    if (scanned !== BAIL) this.#heads.learn(USUAL.trades, entry, scan.begin);
     return scanned;
   }
 
@@ -417,7 +417,7 @@ export class BybitDecoder extends FrameDecoder {
     const matched = scan.optional(L.matched) ? scan.time() : ABSENT;
     scan.literal(L.close);
     if (!scan.complete) return BAIL;
-    this.#heads.learn(USUAL.book, entry);
+    this.#heads.learn(USUAL.book, entry, scan.begin);
     return this.#commitBook(
       entry,
       matched,
@@ -476,7 +476,7 @@ export class BybitDecoder extends FrameDecoder {
     const isSnapshot = BYTES[scan.from] === LETTER_S;
     scan.literal(L.tickerData);
     const scanned = this.#scanTickerFields(scan, entry, isSnapshot, 0);
-    if (scanned !== BAIL) this.#heads.learn(USUAL.ticker, entry);
+    if (scanned !== BAIL) this.#heads.learn(USUAL.ticker, entry, scan.begin);
     return scanned;
   }
 

@@ -64,9 +64,11 @@ export interface Decoder {
   /**
    * Decodes one frame.
    *
-   * @param frame its bytes; not kept
+   * @param data holds its bytes; not kept
    * @param local receive time, whole µs
    * @param connection number of the connection within the run
+   * @param from where the frame begins in `data`
+   * @param to where it ends; in the frame memory itself (`BYTES`), zeros stand behind it
    */
-  decode(frame: Uint8Array, local: number, connection: number): FrameClass;
+  decode(data: Uint8Array, local: number, connection: number, from?: number, to?: number): FrameClass;
 }

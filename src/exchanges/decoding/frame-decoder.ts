@@ -68,15 +68,21 @@ export abstract class FrameDecoder implements Decoder {
     this.#scanners = scanners;
   }
 
-  decode(frame: Uint8Array, local: number, connection: number): FrameClass {
+  decode(
+    data: Uint8Array,
+    local: number,
+    connection: number,
+    from: number = 0,
+    to: number = data.length,
+  ): FrameClass {
     this.#local = local;
     this.#connection = connection;
     this.snapshot = false;
-    if (!this.#scanners) return this.#parse(frame, false);
-    this.#scan.start(frame);
+    if (!this.#scanners) return this.#parse(data.subarray(from, to), false);
+    this.#scan.start(data, from, to);
     const scanned = this.scan(this.#scan);
-    if (scanned === BAIL) return this.#parse(frame, true);
-    if (scanned === UNSCANNED) return this.#parse(frame, false);
+    if (scanned === BAIL) return this.#parse(data.subarray(from, to), true);
+    if (scanned === UNSCANNED) return this.#parse(data.subarray(from, to), false);
     // Only of what is recorded, as in the JSON path.
     if (scanned === FRAME.EVENTS) this.counters.inexact += this.#scan.inexact;
     return scanned;

@@ -69,7 +69,9 @@ export class Scanner {
   /** Begin and end of the last text passed, in the frame's memory. */
   from = 0;
   to = 0;
-  #length = 0;
+  /** Where the frame in hand begins and ends. */
+  begin = 0;
+  #end = 0;
   /** Begin and end of a name passed by {@link name}, and whether it has bytes above 0x7f. */
   #nameFrom = 0;
   #nameTo = 0;
@@ -79,16 +81,23 @@ export class Scanner {
   #timeSecond = 0;
   #timeFrom = 0;
 
-  /** Starts over at the first byte of a frame. */
-  start(frame: Uint8Array): void {
-    this.#length = frame.length;
+  /** Starts over at the first byte of a frame, which is put in its place unless it stands in the frame memory already. */
+  start(data: Uint8Array, from: number = 0, to: number = data.length): void {
+    if (data === BYTES) {
+      this.begin = from;
+      this.#end = to;
+      this.restart();
+      return;
+    }
+    this.begin = 0;
+    this.#end = to - from;
     this.restart();
-    if (!placeFrame(frame)) this.fail();
+    if (!placeFrame(to - from === data.length ? data : data.subarray(from, to))) this.fail();
   }
 
   /** Goes back to the first byte of the frame in hand. */
   restart(): void {
-    this.at = 0;
+    this.at = this.begin;
     this.failed = false;
     this.inexact = 0;
     this.#nameHigh = false;
@@ -96,7 +105,7 @@ export class Scanner {
 
   /** Whether everything was accepted and the frame ends here. */
   get complete(): boolean {
-    return this.at === this.#length && !this.failed;
+    return this.at === this.#end && !this.failed;
   }
 
   fail(): void {

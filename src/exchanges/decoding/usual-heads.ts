@@ -47,7 +47,7 @@ export class UsualHeads {
 
   /** Passes the head at the begin of the frame if it is a usual one; its shape, or -1. */
   pass(scan: Scanner): number {
-    const place = this.#place();
+    const place = this.#place(scan.begin);
     const shape = this.#passAt(scan, place);
     return shape !== -1 ? shape : this.#passAt(scan, place ^ 1);
   }
@@ -57,17 +57,18 @@ export class UsualHeads {
     if (head === -1) return -1;
     const shape = head & (SHAPES_MAX - 1);
     const entry = head >> SHAPE_BITS;
-    const length = this.#shapes[shape].lengthAt(entry, 0);
+    const { begin } = scan;
+    const length = this.#shapes[shape].lengthAt(entry, begin);
     if (length === 0) return -1;
-    scan.at = length;
+    scan.at = begin + length;
     this.entry = entry;
     return shape;
   }
 
-  /** Notes shape and instrument of the frame in hand, which was accepted. */
-  learn(shape: number, entry: number): void {
+  /** Notes shape and instrument of a frame, which was accepted. @param begin where it begins in the frame memory */
+  learn(shape: number, entry: number, begin: number): void {
     // What is written otherwise would never be passed, and would push out one that is.
-    if (this.#shapes[shape].lengthAt(entry, 0) === 0) return;
+    if (this.#shapes[shape].lengthAt(entry, begin) === 0) return;
     const head = (entry << SHAPE_BITS) | shape;
     this.#learned.add(head);
     if (
@@ -75,7 +76,7 @@ export class UsualHeads {
       this.#learned.size * PLACES_A_HEAD > this.#places.length
     )
       this.#grow();
-    const first = this.#place();
+    const first = this.#place(begin);
     if (this.#places[first] === head) return;
     const place = this.#places[first] === -1 ? first : first ^ 1;
     this.#places[place] = head;
@@ -87,10 +88,10 @@ export class UsualHeads {
     this.#shift--;
   }
 
-  #place(): number {
-    const at = this.#nameAt;
+  #place(begin: number): number {
+    const at = begin + this.#nameAt;
     const words =
-      Math.imul(WORDS.getInt32(this.#kindAt, true), 0x9e3779b1) ^
+      Math.imul(WORDS.getInt32(begin + this.#kindAt, true), 0x9e3779b1) ^
       Math.imul(WORDS.getInt32(at, true), 0x85ebca6b) ^
       Math.imul(WORDS.getInt32(at + 4, true), 0xc2b2ae35) ^
       Math.imul(WORDS.getInt32(at + 8, true), 0x27d4eb2f) ^

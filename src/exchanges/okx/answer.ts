@@ -21,10 +21,14 @@ const NAMED = /channel:([^\s,]+),(?:instId|instType|instFamily|uly):(\S+) doesn'
 
 const NOTHING: Answer = { id: null, channels: [], error: null };
 
-/** Whether a frame is the text `pong`, which is not JSON. */
-export function isPong(frame: Uint8Array): boolean {
+/** Whether a frame, the bytes `from` to `to`, is the text `pong`, which is not JSON. */
+export function isPong(data: Uint8Array, from: number, to: number): boolean {
   return (
-    frame.length === 4 && frame[0] === 0x70 && frame[1] === 0x6f && frame[2] === 0x6e && frame[3] === 0x67
+    to - from === 4 &&
+    data[from] === 0x70 &&
+    data[from + 1] === 0x6f &&
+    data[from + 2] === 0x6e &&
+    data[from + 3] === 0x67
   );
 }
 
@@ -35,7 +39,7 @@ export function isPong(frame: Uint8Array): boolean {
  * `{"event":"error","msg":"Wrong URL or channel:tickers,instId:NMR-USDT doesn't exist. …","code":"60018",…}`.
  */
 export function answerOf(frame: Uint8Array): Answer {
-  if (isPong(frame)) return NOTHING;
+  if (isPong(frame, 0, frame.length)) return NOTHING;
   const fields = parseFrame(frame);
   if (!isObject(fields)) return { ...NOTHING, error: "an answer that is not an object" };
   const id = typeof fields.id === "string" && /^\d{1,15}$/.test(fields.id) ? Number(fields.id) : null;

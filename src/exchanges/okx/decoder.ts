@@ -57,10 +57,16 @@ export class OkxDecoder extends FrameDecoder {
   #price: number = ABSENT;
   #amount: number = ABSENT;
 
-  override decode(frame: Uint8Array, local: number, connection: number): FrameClass {
-    if (isPong(frame)) return FRAME.CONTROL;
+  override decode(
+    data: Uint8Array,
+    local: number,
+    connection: number,
+    from: number = 0,
+    to: number = data.length,
+  ): FrameClass {
+    if (isPong(data, from, to)) return FRAME.CONTROL;
     this.#connection = connection;
-    return super.decode(frame, local, connection);
+    return super.decode(data, local, connection, from, to);
   }
 
   // ── The byte scanners: one per hot shape, nothing committed before the whole frame is accepted ──────
@@ -166,7 +172,7 @@ export class OkxDecoder extends FrameDecoder {
     const sequence = scan.optional(L.sequence) ? scan.integer() : ABSENT;
     scan.literal(L.end);
     if (!scan.complete) return BAIL;
-    this.#heads.learn(USUAL.bbo, entry);
+    this.#heads.learn(USUAL.bbo, entry, scan.begin);
     return this.#commitBook(entry, time, this.#price, this.#amount, askPrice, askAmount, sequence);
   }
 
@@ -284,7 +290,7 @@ export class OkxDecoder extends FrameDecoder {
       }
       if (!more) break;
     }
-    this.#heads.learn(USUAL.trades, entry);
+    this.#heads.learn(USUAL.trades, entry, scan.begin);
     this.#followTrades();
     return this.writers.trade === undefined ? FRAME.UNWANTED : FRAME.EVENTS;
   }
@@ -336,7 +342,7 @@ export class OkxDecoder extends FrameDecoder {
     const time = this.#scanTime(scan);
     scan.literal(L.end);
     if (!scan.complete) return BAIL;
-    this.#heads.learn(USUAL.markPrice, entry);
+    this.#heads.learn(USUAL.markPrice, entry, scan.begin);
     return this.#commitPrice(this.symbols.numberOf(entry), time, price, ABSENT);
   }
 

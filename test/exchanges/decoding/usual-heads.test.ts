@@ -85,7 +85,7 @@ describe("usual heads", () => {
           } else {
             misses++;
             expect(scanner.at).toBe(0);
-            heads.learn(shape, i);
+            heads.learn(shape, i, scanner.begin);
           }
         }
       }
@@ -101,7 +101,7 @@ describe("usual heads", () => {
     const heads = headsOf(tableOf(2));
     const frame = utf8.encode(`{"stream" :"${nameOf(1)}@bookTicker","data":{}}`);
     scanner.start(frame);
-    heads.learn(0, 1);
+    heads.learn(0, 1, scanner.begin);
     expect(heads.pass(scanner)).toBe(-1);
   });
 });

@@ -1,0 +1,333 @@
+import { isIP } from "node:net";
+import { checkServerIdentity } from "node:tls";
+import { READ_BYTES_MAX } from "../decoding/frame-memory.ts";
+import { type FrameEvents, FrameReader, OPCODE } from "./frame-reader.ts";
+import { HEAD_BYTES_MAX, newKey, readAnswer, upgradeRequest } from "./handshake.ts";
+import { type DialOptions, NO_CODE, NO_FRAME, type Wire, type WireEvents } from "./wire.ts";
+
+/** Longest message that is taken, bytes; an exchange's longest has a hundredth of it. */
+export const MESSAGE_BYTES_MAX: number = 64 * 1024 * 1024;
+/** Most bytes that wait because the other side does not take them: many times all subscriptions of a connection. */
+const UNSENT_BYTES_MAX = 4 * 1024 * 1024;
+/** How long the other side may take to close after a close frame, ms. */
+const CLOSE_TIMEOUT = 2000;
+/**
+ * Bytes that are worked off in one turn of a socket, about 0.3 ms; then all others of this thread have theirs. Left alone, Bun goes on
+ * reading one socket: eleven times 512 KiB if others have something too, for ever if they do not yet.
+ */
+export const TURN_BYTES: number = READ_BYTES_MAX;
+
+const PORTS = { "ws:": 80, "wss:": 443 } as const;
+const FINAL = 0x80;
+const MASKED = 0x80;
+const MASK_BYTES = 4;
+
+type Socket = Bun.Socket<undefined>;
+
+/**
+ * Our own client of the WebSocket protocol (RFC 6455) over Bun's sockets, without extensions.
+ *
+ * Not for the protocol's sake: Bun's client makes an object of each message and reads one socket for as long as it has something,
+ * which costs a third more per event and makes all others wait.
+ */
+export class DirectWire implements Wire {
+  readonly #url: URL;
+  readonly #ca: string | null;
+  readonly #events: WireEvents;
+  readonly #key = newKey();
+  readonly #reader: FrameReader;
+  #socket: Socket | null = null;
+  /** `head` = the answer to the handshake is awaited. */
+  #state: "connecting" | "head" | "open" | "closing" | "ended" = "connecting";
+  #head = Buffer.alloc(0);
+  /** What was read and waits for its turn; the socket is paused meanwhile. */
+  #waiting: Buffer | null = null;
+  #unsent: Buffer[] = [];
+  #unsentBytes = 0;
+  #timer: ReturnType<typeof setTimeout>;
+
+  /** @param ca certificates (PEM) of all authorities that are believed; null = the usual ones */
+  constructor(url: string, ca: string | null, { handshakeTimeout, events }: DialOptions) {
+    this.#url = new URL(url);
+    this.#ca = ca;
+    this.#events = events;
+    this.#reader = new FrameReader(MESSAGE_BYTES_MAX, this.#reading());
+    this.#timer = setTimeout(
+      () => this.#fail(`the handshake timed out after ${handshakeTimeout / 1000} s`),
+      handshakeTimeout,
+    );
+    this.#connect();
+  }
+
+  get #isSecure(): boolean {
+    return this.#url.protocol === "wss:";
+  }
+
+  get #host(): string {
+    return this.#url.hostname.replace(/^\[(.*)\]$/, "$1");
+  }
+
+  #connect(): void {
+    const host = this.#host;
+    const { port, protocol } = this.#url;
+    const failed = (cause: unknown) => this.#fail(wordsOf(cause));
+    Bun.connect({
+      hostname: host,
+      port: port === "" ? PORTS[protocol as keyof typeof PORTS] : Number(port),
+      ...(this.#isSecure
+        ? {
+            tls: {
+              rejectUnauthorized: true,
+              ...(isIP(host) === 0 ? { serverName: host } : {}),
+              ...(this.#ca === null ? {} : { ca: this.#ca }),
+            },
+          }
+        : {}),
+      socket: {
+        binaryType: "buffer",
+        open: (socket) => this.#connected(socket),
+        handshake: (socket, _success, error) => this.#secured(socket, error),
+        data: (_socket, bytes) => this.#guard(() => this.#read(bytes)),
+        drain: () => this.#flush(),
+        close: (_socket, error) => this.#guard(() => this.#gone(error)),
+        error: (_socket, error) => {
+          this.#fail(wordsOf(error));
+        },
+        connectError: (_socket, error) => failed(error),
+      },
+    }).catch(failed);
+  }
+
+  #connected(socket: Socket): void {
+    if (this.#state === "ended") {
+      socket.terminate();
+      return;
+    }
+    this.#socket = socket;
+    socket.setNoDelay(true);
+    if (!this.#isSecure) this.#ask();
+  }
+
+  /** The other side has shown its certificate: nothing is said before it is known to be the right one. */
+  #secured(socket: Socket, error: Error | null): void {
+    if (this.#state !== "connecting") return;
+    const wrong = error ?? checkServerIdentity(this.#host, socket.getPeerCertificate() as never);
+    if (wrong) this.#fail(wordsOf(wrong));
+    else this.#ask();
+  }
+
+  #ask(): void {
+    this.#state = "head";
+    this.#write(Buffer.from(upgradeRequest(this.#url, this.#key)));
+  }
+
+  /** Runs what bytes of the server bring about. An error of ours is not the socket's, for which Bun would take it. */
+  #guard(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.terminate();
+      queueMicrotask(() => {
+        throw error;
+      });
+    }
+  }
+
+  #read(bytes: Buffer): void {
+    if (this.#waiting !== null) this.#waiting = Buffer.concat([this.#waiting, bytes]);
+    else if (this.#state === "head") this.#readHead(bytes);
+    else this.#take(bytes);
+  }
+
+  /** Works off what came on an open WebSocket. */
+  #take(bytes: Buffer): void {
+    if (bytes.length <= TURN_BYTES) {
+      this.#readFrames(bytes);
+      return;
+    }
+    this.#socket?.pause();
+    this.#waiting = bytes;
+    this.#turn();
+  }
+
+  /** Works off a piece of what waits, and goes on when all others had their turn. */
+  #turn(): void {
+    if (this.#waiting === null) {
+      this.#socket?.resume();
+      return;
+    }
+    this.#readPiece(this.#waiting);
+    setImmediate(() => this.#guard(() => this.#turn()));
+  }
+
+  #readPiece(waiting: Buffer): void {
+    this.#waiting = waiting.length > TURN_BYTES ? waiting.subarray(TURN_BYTES) : null;
+    this.#readFrames(waiting.subarray(0, TURN_BYTES));
+  }
+
+  #readFrames(bytes: Buffer): void {
+    const { messages } = this.#reader;
+    this.#reader.read(bytes);
+    if (this.#reader.messages === messages && this.#state === "open") this.#events.heard();
+  }
+
+  #readHead(bytes: Buffer): void {
+    this.#head = Buffer.concat([this.#head, bytes]);
+    const end = this.#head.indexOf("\r\n\r\n");
+    if (end < 0) {
+      if (this.#head.length > HEAD_BYTES_MAX) this.#fail("the head of the server's answer is too long");
+      return;
+    }
+    const answer = readAnswer(this.#head.toString("latin1", 0, end), this.#key);
+    if (answer.kind === "failed") {
+      this.#fail(answer.reason);
+      return;
+    }
+    if (answer.kind === "refused") {
+      this.terminate();
+      this.#events.refused(answer.status, answer.retryAfter);
+      return;
+    }
+    clearTimeout(this.#timer);
+    this.#state = "open";
+    const rest = this.#head.subarray(end + 4);
+    this.#head = Buffer.alloc(0);
+    this.#events.opened();
+    // Servers send before they are asked.
+    if (rest.length > 0) this.#take(rest);
+  }
+
+  #reading(): FrameEvents {
+    return {
+      message: (data, from, to) => {
+        if (this.#state === "open") this.#events.message(data, from, to);
+      },
+      control: (opcode, payload) => {
+        if (opcode === OPCODE.close) this.#closedByServer(payload);
+        else if (opcode === OPCODE.ping) this.#frame(OPCODE.pong, payload);
+      },
+      broken: (reason) => this.#fail(reason),
+    };
+  }
+
+  #closedByServer(payload: Uint8Array): void {
+    const code = payload.length < 2 ? NO_CODE : ((payload[0] as number) << 8) | (payload[1] as number);
+    const wasOpen = this.#state === "open";
+    // A close frame is answered by one with the same code; it is the last that either side says.
+    if (wasOpen) this.#frame(OPCODE.close, payload.subarray(0, 2));
+    this.#hangUp();
+    if (wasOpen) this.#events.closed(code, new TextDecoder().decode(payload.subarray(2)));
+  }
+
+  /** Nothing more is read or said; the connection ends when both sides have closed it, or when that takes too long. */
+  #hangUp(): void {
+    this.#state = "closing";
+    this.#reader.end();
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.terminate(), CLOSE_TIMEOUT);
+    if (this.#unsentBytes === 0) this.#socket?.end();
+  }
+
+  send(text: string): void {
+    if (this.#state === "open") this.#frame(OPCODE.text, Buffer.from(text));
+  }
+
+  ping(): void {
+    if (this.#state === "open") this.#frame(OPCODE.ping, Buffer.alloc(0));
+  }
+
+  close(code: number): void {
+    if (this.#state !== "open") {
+      if (this.#state !== "closing") this.terminate();
+      return;
+    }
+    this.#state = "closing";
+    this.#frame(OPCODE.close, Buffer.of(code >> 8, code & 0xff));
+    this.#timer = setTimeout(() => this.terminate(), CLOSE_TIMEOUT);
+  }
+
+  terminate(): void {
+    if (this.#state === "ended") return;
+    this.#state = "ended";
+    clearTimeout(this.#timer);
+    this.#reader.end();
+    this.#unsent = [];
+    this.#waiting = null;
+    this.#socket?.terminate();
+    this.#socket = null;
+  }
+
+  /** No connection, or one that cannot go on. */
+  #fail(reason: string): void {
+    if (this.#state === "ended") return;
+    const told = this.#state !== "closing";
+    this.terminate();
+    if (told) this.#events.failed(reason);
+  }
+
+  /** The connection is gone, whoever closed it. */
+  #gone(error: unknown): void {
+    // What had come before is the recorder's.
+    while (this.#waiting !== null && this.#state === "open") this.#readPiece(this.#waiting);
+    const state = this.#state;
+    this.terminate();
+    if (state === "open") this.#events.closed(NO_FRAME, "");
+    else if (state === "head" || state === "connecting")
+      this.#events.failed(
+        error === undefined || error === null ? "closed during the handshake" : wordsOf(error),
+      );
+  }
+
+  /** Sends a frame as clients do, its payload masked (RFC 6455, 5.3). */
+  #frame(opcode: number, payload: Uint8Array): void {
+    const { length } = payload;
+    const head = length < 126 ? 2 : length < 2 ** 16 ? 4 : 10;
+    const frame = Buffer.allocUnsafe(head + MASK_BYTES + length);
+    frame[0] = FINAL | opcode;
+    if (head === 2) frame[1] = MASKED | length;
+    else if (head === 4) {
+      frame[1] = MASKED | 126;
+      frame.writeUInt16BE(length, 2);
+    } else {
+      frame[1] = MASKED | 127;
+      frame.writeUInt32BE(0, 2);
+      frame.writeUInt32BE(length, 6);
+    }
+    crypto.getRandomValues(frame.subarray(head, head + MASK_BYTES));
+    const from = head + MASK_BYTES;
+    for (let i = 0; i < length; i++)
+      frame[from + i] = (payload[i] as number) ^ (frame[head + (i % MASK_BYTES)] as number);
+    this.#write(frame);
+  }
+
+  #write(bytes: Buffer): void {
+    if (this.#unsentBytes + bytes.length > UNSENT_BYTES_MAX) {
+      this.#fail(`the server does not take what is sent: ${this.#unsentBytes} bytes wait`);
+      return;
+    }
+    this.#unsent.push(bytes);
+    this.#unsentBytes += bytes.length;
+    this.#flush();
+  }
+
+  #flush(): void {
+    while (this.#unsent.length > 0) {
+      const socket = this.#socket;
+      const [bytes] = this.#unsent as [Buffer];
+      const sent = socket === null ? 0 : Math.max(0, socket.write(bytes));
+      this.#unsentBytes -= sent;
+      if (sent < bytes.length) {
+        this.#unsent[0] = bytes.subarray(sent);
+        return;
+      }
+      this.#unsent.shift();
+    }
+  }
+}
+
+function wordsOf(cause: unknown): string {
+  if (!(cause instanceof Error)) return String(cause);
+  const code: unknown = Reflect.get(cause, "code");
+  const words = cause.message || "connection failed";
+  return typeof code === "string" && !words.includes(code) ? `${code}: ${words}` : words;
+}
