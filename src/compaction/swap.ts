@@ -123,11 +123,11 @@ export async function swap(
   await writeMerged(connection, successor, path, context.version);
   await syncFile(path);
   await step("merged");
-  const digest = await digestFile(path, context.partSize);
-  await checkMerged(connection, successor, path);
-  await step("checked");
   const home = places[0];
   if (home === undefined) throw new Error("there is no destination");
+  const digest = await digestFile(path, partSizeFor(context, home));
+  await checkMerged(connection, successor, path);
+  await step("checked");
   await persistently((again) => home.destination.put({ path, key: successor.key, digest, again }, signal));
   await rm(path, { force: true });
   return finish(context, successor, fetched.files, digest, home);
@@ -151,11 +151,15 @@ export async function resume(
   try {
     const successor = { key: file.key, stream, parts: fetched.parts };
     await checkMerged(context.connection, successor, copy.path);
-    const digest = await digestFile(copy.path, context.partSize);
+    const digest = await digestFile(copy.path, partSizeFor(context, home));
     return await finish(context, successor, fetched.files, digest, home);
   } finally {
     await copy.done();
   }
+}
+
+function partSizeFor({ partSize }: SwapContext, { destination }: Place): number | null {
+  return destination.wantsMd5 ? partSize : null;
 }
 
 async function finish(

@@ -16,11 +16,9 @@ export interface FileDigest {
   readonly bytes: number;
   /** Hexadecimal. */
   readonly sha256: string;
-  /** Base64, of the whole file. */
-  readonly md5: string;
   /** Size of the parts in {@link partMd5}, bytes. */
   readonly partSize: number;
-  /** Base64, of each part; empty when the file is not larger than one. */
+  /** Base64, of each part, of which a file has one at least; empty where no destination wants them. */
   readonly partMd5: readonly string[];
 }
 
@@ -59,6 +57,8 @@ export interface Destination {
   readonly where: string;
   /** Whether it keeps the day's manifest. */
   readonly manifests: boolean;
+  /** Whether it is to be given the MD5s of a file's parts, which cost more than the SHA-256. */
+  readonly wantsMd5: boolean;
   /**
    * Brings a file to its key. When it resolves, the file stands there whole, verified and safe from a power loss;
    * the local copy may be gone.

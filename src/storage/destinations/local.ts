@@ -30,6 +30,7 @@ export class LocalDestination implements Destination {
   readonly name = "local";
   readonly where: string;
   readonly manifests = false;
+  readonly wantsMd5 = false;
   readonly #root: string;
   readonly #floor: number;
 

@@ -73,6 +73,7 @@ export class BucketDestination implements Destination {
   readonly name: "s3" | "gcs";
   readonly where: string;
   readonly manifests = true;
+  readonly wantsMd5 = true;
   readonly #options: BucketOptions;
   readonly #client: S3Client;
   readonly #folder: string;
@@ -120,19 +121,21 @@ export class BucketDestination implements Destination {
   }
 
   async put(file: PutFile, signal: AbortSignal): Promise<void> {
-    if (file.digest.partMd5.length > 0) await this.#putParts(file, signal);
+    if (file.digest.partMd5.length > 1) await this.#putParts(file, signal);
     else await this.#putWhole(file, signal);
     await this.#verify(file, signal);
   }
 
   async #putWhole({ path, key, digest }: PutFile, signal: AbortSignal): Promise<void> {
+    const [md5] = digest.partMd5;
+    if (md5 === undefined) throw new Error(`the MD5 of ${path} was not found`);
     await this.#upload(`put ${key}`, signal, path, 0, digest.bytes, (body, limit) =>
       this.#client.send(
         new PutObjectCommand({
           ...this.#at(key),
           Body: body,
           ContentLength: digest.bytes,
-          ContentMD5: digest.md5,
+          ContentMD5: md5,
           ContentType: CONTENT_TYPE,
           Metadata: { [SHA256]: digest.sha256 },
         }),
@@ -253,17 +256,18 @@ export class BucketDestination implements Destination {
   }
 
   /** What the ETag proves: MD5 of the content, or of the MD5s of its parts, where the store makes it so. */
-  #etagSays(head: HeadObjectCommandOutput, { md5, partMd5 }: FileDigest): "same" | "other" | "nothing" {
+  #etagSays(head: HeadObjectCommandOutput, { partMd5 }: FileDigest): "same" | "other" | "nothing" {
     const etag = head.ETag?.replaceAll('"', "") ?? "";
     const isMd5 = /^[0-9a-f]{32}(-\d+)?$/.test(etag);
     // Encrypted with keys of KMS or of the customer: never the MD5.
     const sse = head.ServerSideEncryption;
     const isKeyed = (sse !== undefined && sse !== "AES256") || head.SSECustomerAlgorithm !== undefined;
-    if (!this.#etagsTell || !isMd5 || isKeyed) return "nothing";
     const parts = partMd5.map((part) => Buffer.from(part, "base64"));
+    const [whole] = parts;
+    if (!this.#etagsTell || !isMd5 || isKeyed || whole === undefined) return "nothing";
     const expected =
-      parts.length === 0
-        ? Buffer.from(md5, "base64").toString("hex")
+      parts.length === 1
+        ? whole.toString("hex")
         : `${new Bun.CryptoHasher("md5").update(Buffer.concat(parts)).digest("hex")}-${parts.length}`;
     return etag === expected ? "same" : "other";
   }

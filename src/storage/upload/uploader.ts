@@ -372,7 +372,9 @@ export class Uploader {
     job.attempts++;
     const isHere = file.path !== "" && existsSync(file.path);
     if (isHere && job.digest === null) {
-      job.digest = await digestFile(file.path, this.#options.partSize);
+      // Of all lanes: it may be another one that takes the file in the end.
+      const wanted = this.#lanes.some(({ destination }) => destination.wantsMd5);
+      job.digest = await digestFile(file.path, wanted ? this.#options.partSize : null);
       if (file.sha256 !== null && file.sha256 !== job.digest.sha256) {
         const why = `its SHA-256 is ${job.digest.sha256}, and was ${file.sha256} when it was written`;
         await this.#events.corrupt(file, why);
