@@ -22,14 +22,30 @@ const BLOCK_ROWS = 8192;
 /** Bit of each byte of a word that only characters beyond ASCII have. */
 const HIGH_BITS = 0x80808080;
 
-/** Memory for the rows of one segment after the other: as large as the largest one needed so far. */
+/** Parts of a doubling in which {@link RowMemory} grows. */
+const GROWTH_STEPS = 8;
+
+/**
+ * Memory for the rows of one segment after the other: as large as the largest one needed so far, or an eighth larger.
+ *
+ * Segments that are sealed by time all have about the same rows, some a few more than any before. If memory grew by these few, each
+ * of them would leave all of it behind, tens of MiB, until the engine collects, which for a thread that makes little garbage is
+ * minutes later. What is left behind after all is given back at once: views of it are empty from then on.
+ */
 export class RowMemory {
   #buffer = new ArrayBuffer(0);
 
-  /** At least `bytes` of memory, holding whatever was there. Only one segment may use it at a time. */
+  /** At least `bytes` of memory, holding whatever was there. Only one segment may use it at a time: it may end what was given before. */
   reserve(bytes: number): ArrayBuffer {
-    if (this.#buffer.byteLength < bytes) this.#buffer = new ArrayBuffer(bytes);
+    if (this.#buffer.byteLength < bytes) this.#grow(bytes);
     return this.#buffer;
+  }
+
+  #grow(bytes: number): void {
+    // Detached, it is freed now; before the new one is there, for both together would be the most that the process ever has.
+    this.#buffer = this.#buffer.transfer(0);
+    const step = Math.max(8, 2 ** Math.floor(Math.log2(bytes)) / GROWTH_STEPS);
+    this.#buffer = new ArrayBuffer(Math.ceil(bytes / step) * step);
   }
 }
 

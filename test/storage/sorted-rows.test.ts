@@ -2,6 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import type { Column } from "../../src/events/columns.ts";
 import { LEADING, STREAM_NAMES, STREAMS, type Stream } from "../../src/events/streams.ts";
+import { RowMemory } from "../../src/storage/sorted-rows.ts";
 import { type LakeValue, quoted, withSql } from "../helpers/lake.ts";
 import { scratchFolder } from "../helpers/scratch.ts";
 import { seeded } from "../lib/seed.ts";
@@ -106,4 +107,37 @@ describe("rows of a file", () => {
       });
     });
   }
+});
+
+describe("memory for the rows of segments", () => {
+  test("segments that grow little by little leave few behind, and none is too small or much too large", () => {
+    const memory = new RowMemory();
+    const buffers = new Set<ArrayBuffer>();
+    for (let bytes = 2 ** 16; bytes <= 2 ** 18; bytes += 16) {
+      const buffer = memory.reserve(bytes);
+      expect(buffer.byteLength).toBeWithin(bytes, 1.125 * bytes + 1);
+      // Numbers are taken from it by eight bytes.
+      expect(buffer.byteLength % 8).toBe(0);
+      buffers.add(buffer);
+    }
+    // Two doublings of eight steps each, and the first one.
+    expect(buffers.size).toBe(17);
+    const largest = memory.reserve(1);
+    expect(buffers).toContain(largest);
+    expect(memory.reserve(2 ** 18)).toBe(largest);
+  });
+
+  test("what it has grown out of is given back at once", () => {
+    const memory = new RowMemory();
+    const [first, second] = [memory.reserve(1000), memory.reserve(100_000)];
+    expect([first.byteLength, first.detached, second.detached]).toEqual([0, true, false]);
+  });
+
+  test("the least that can be asked for", () => {
+    for (const bytes of [0, 1, 7, 8, 9, 63, 65]) {
+      const buffer = new RowMemory().reserve(bytes);
+      expect(buffer.byteLength).toBeWithin(bytes, bytes + 9);
+      expect(buffer.byteLength % 8).toBe(0);
+    }
+  });
 });
