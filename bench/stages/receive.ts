@@ -1,7 +1,9 @@
 import WebSocket from "ws";
 import { binance } from "../../src/exchanges/binance.ts";
+import { DIRECT, dialer } from "../../src/exchanges/dialer.ts";
+import type { Dial, Wire } from "../../src/exchanges/websocket/wire.ts";
 import { cpuTime } from "../lib/measure.ts";
-import type { StageReport } from "../lib/report.ts";
+import type { Figure, StageReport } from "../lib/report.ts";
 import type { Stage } from "../lib/stage.ts";
 import { spreadOf } from "../lib/statistics.ts";
 import { type Source, startSource } from "../source/handle.ts";
@@ -10,6 +12,7 @@ import { MIX, tapeInstruments } from "../source/tape.ts";
 const SYMBOLS = 200;
 /** Length of one reading, s. */
 const SECONDS = 1.5;
+const HANDSHAKE_TIMEOUT = 10_000;
 
 /** What receiving alone came to, once. */
 export interface Received {
@@ -19,10 +22,31 @@ export interface Received {
   readonly sourceNs: number;
 }
 
-/** A client as the recorder's, which counts frames and does nothing else. */
+/** The recorder's client. */
+const OURS: Dial = dialer(DIRECT);
+/** Bun's, which the recorder uses by way of a proxy: an object for each message. */
+const BUNS: Dial = (url, { events }) => {
+  const socket = new WebSocket(url, { perMessageDeflate: false });
+  socket.on("open", () => events.opened());
+  socket.on("message", (data: Buffer) => events.message(data, 0, data.length));
+  socket.on("error", ({ message }: Error) => events.failed(message));
+  return {
+    send: (text) => socket.send(text),
+    ping: () => socket.ping(),
+    close: (code) => socket.close(code),
+    terminate: () => socket.terminate(),
+  };
+};
+
+/** Counts frames and does nothing else. */
 export class CountingClient {
   frames = 0;
-  readonly #sockets: WebSocket[] = [];
+  readonly #dial: Dial;
+  readonly #wires: Wire[] = [];
+
+  constructor(dial: Dial = OURS) {
+    this.#dial = dial;
+  }
 
   /** Subscribes bookTicker and aggTrade of so many symbols, one connection for each route; resolves when all are asked. */
   async open(source: Source, symbols: number): Promise<void> {
@@ -32,18 +56,31 @@ export class CountingClient {
       instruments.map(({ symbol }) => ({ instrument: symbol })),
     );
     for (const [route, subscriptions] of Map.groupBy(wanted, (one) => one.route)) {
-      const socket = new WebSocket(binance.connectionUrl(`ws://${source.host}`, route), {
-        perMessageDeflate: false,
-      });
-      this.#sockets.push(socket);
-      await new Promise((resolve, reject) => socket.on("open", resolve).on("error", reject));
-      socket.on("message", () => {
-        this.frames++;
-      });
+      const wire = await this.#opened(binance.connectionUrl(`ws://${source.host}`, route));
+      this.#wires.push(wire);
       const channels = subscriptions.map(({ channel }) => channel);
-      socket.send(binance.subscribeMessage(channels, 1));
+      wire.send(binance.subscribeMessage(channels, 1));
     }
     await source.subscribed(wanted.length);
+  }
+
+  #opened(url: string): Promise<Wire> {
+    return new Promise((resolve, reject) => {
+      const failed = (why: string) => reject(new Error(why));
+      const wire = this.#dial(url, {
+        handshakeTimeout: HANDSHAKE_TIMEOUT,
+        events: {
+          opened: () => resolve(wire),
+          message: () => {
+            this.frames++;
+          },
+          heard: () => undefined,
+          refused: (status) => failed(`the source answered ${status}`),
+          failed,
+          closed: (code) => failed(`the source closed with ${code}`),
+        },
+      });
+    });
   }
 
   /** Takes what the source sends at full speed for a while. */
@@ -63,7 +100,7 @@ export class CountingClient {
   }
 
   close(): void {
-    for (const socket of this.#sockets) socket.terminate();
+    for (const wire of this.#wires) wire.terminate();
   }
 }
 
@@ -74,25 +111,10 @@ export const receiveStage: Stage = {
   always: true,
   async run({ repeats }): Promise<StageReport> {
     using source = await startSource({ ...MIX, symbols: SYMBOLS });
-    const client = new CountingClient();
-    await client.open(source, SYMBOLS);
-    const readings: Received[] = [];
-    for (let repeat = -1; repeat < repeats; repeat++) {
-      const reading = await client.measure(source, repeat < 0 ? SECONDS / 2 : SECONDS);
-      if (repeat >= 0) readings.push(reading);
-    }
-    client.close();
+    const [ours, buns] = await readings(source, repeats);
     return {
       stage: "receive",
-      figures: [
-        {
-          name: "receive only",
-          cpuNs: spreadOf(readings.map(({ cpuNs }) => cpuNs)),
-          perSecond: spreadOf(readings.map(({ perSecond }) => perSecond)),
-          bytes: spreadOf(readings.map(({ bytes }) => bytes)).median,
-          sourceNs: spreadOf(readings.map(({ sourceNs }) => sourceNs)).median,
-        },
-      ],
+      figures: [figureOf("receive only", ours), figureOf("the same by Bun's client", buns)],
       bars: [],
       notes: [
         `${SYMBOLS} symbols of Binance, 80 % bookTicker and 20 % aggTrade, over two connections, from a process of its own as fast as they are taken; bytes are those on the wire.`,
@@ -100,3 +122,33 @@ export const receiveStage: Stage = {
     };
   },
 };
+
+/** Both clients in turns. */
+async function readings(source: Source, repeats: number): Promise<[Received[], Received[]]> {
+  const ours: Received[] = [];
+  const buns: Received[] = [];
+  for (let repeat = -1; repeat < repeats; repeat++) {
+    for (const [dial, to] of [
+      [OURS, ours],
+      [BUNS, buns],
+    ] as const) {
+      const client = new CountingClient(dial);
+      await client.open(source, SYMBOLS);
+      const reading = await client.measure(source, repeat < 0 ? SECONDS / 2 : SECONDS);
+      if (repeat >= 0) to.push(reading);
+      client.close();
+      await source.subscribed(0);
+    }
+  }
+  return [ours, buns];
+}
+
+function figureOf(name: string, readings: readonly Received[]): Figure {
+  return {
+    name,
+    cpuNs: spreadOf(readings.map(({ cpuNs }) => cpuNs)),
+    perSecond: spreadOf(readings.map(({ perSecond }) => perSecond)),
+    bytes: spreadOf(readings.map(({ bytes }) => bytes)).median,
+    sourceNs: spreadOf(readings.map(({ sourceNs }) => sourceNs)).median,
+  };
+}

@@ -9,7 +9,7 @@ import { CountingClient } from "./receive.ts";
 const SYMBOLS = 200;
 /** Rates that are tried, events/s, upwards until one is not kept. */
 const LADDER: readonly number[] = [
-  100_000, 200_000, 300_000, 400_000, 500_000, 650_000, 800_000, 1_000_000, 1_250_000,
+  100_000, 200_000, 300_000, 400_000, 500_000, 650_000, 800_000, 1_000_000, 1_100_000, 1_200_000, 1_350_000,
 ];
 /** A rate is kept when the source brought out this much of it. */
 const KEPT = 0.98;
