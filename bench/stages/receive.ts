@@ -23,9 +23,9 @@ export interface Received {
 }
 
 /** The recorder's client. */
-const OURS: Dial = dialer(DIRECT);
+export const OURS: Dial = dialer(DIRECT);
 /** Bun's, which the recorder uses by way of a proxy: an object for each message. */
-const BUNS: Dial = (url, { events }) => {
+export const BUNS: Dial = (url, { events }) => {
   const socket = new WebSocket(url, { perMessageDeflate: false });
   socket.on("open", () => events.opened());
   socket.on("message", (data: Buffer) => events.message(data, 0, data.length));
