@@ -5,10 +5,13 @@ import { FRAME, type RowWriter, type Writers } from "../../src/exchanges/decodin
 import { SymbolTable } from "../../src/exchanges/decoding/symbols.ts";
 import type { Exchange } from "../../src/exchanges/exchange.ts";
 import { SYMBOL_WATCH, SymbolWatch } from "../../src/exchanges/watchdog/symbol-watch.ts";
+import { MESSAGE_BYTES_MAX, TURN_BYTES } from "../../src/exchanges/websocket/direct.ts";
+import { FrameReader } from "../../src/exchanges/websocket/frame-reader.ts";
 import { type FrameFacts, RowGate } from "../../src/ingest/row-gate.ts";
 import { RingConsumer } from "../../src/ring/consumer.ts";
 import { createRing, type RingHandle } from "../../src/ring/memory.ts";
 import { RingProducer } from "../../src/ring/producer.ts";
+import { textFrameHead } from "../source/websocket.ts";
 import type { FrameSet } from "./frames.ts";
 import type { Variant } from "./measure.ts";
 
@@ -16,6 +19,8 @@ import type { Variant } from "./measure.ts";
 const PUBLISH_BATCH = 64;
 /** Events of a ring, as `ring.capacity.bbo` has it. */
 const CAPACITY = 262_144;
+/** Bytes of a read. */
+const READ_BYTES = TURN_BYTES;
 /** Time between two frames, µs. */
 const FRAME_TIME = 5;
 
@@ -50,7 +55,7 @@ interface Way {
 }
 
 /**
- * A variant that decodes all frames into rings, published every {@link PUBLISH_BATCH} frames.
+ * A variant that takes all frames as they come from a socket and decodes them into rings, published every {@link PUBLISH_BATCH} frames.
  *
  * @throws Error when a frame is neither events nor, as some ticker deltas are, known to hold nothing that is recorded
  */
@@ -77,29 +82,46 @@ export function decodingVariant(
   const counters = { fallback: 0, inexact: 0, oversized: 0 };
   const decoder = exchange.createDecoder({ symbols, writers, counters, scanners });
   let local = Date.now() * 1000;
+  let staged = 0;
+  const reader = new FrameReader(MESSAGE_BYTES_MAX, {
+    message(data, from, to) {
+      local += FRAME_TIME;
+      const kind = decoder.decode(data, local, 1, from, to);
+      if (kind !== FRAME.EVENTS && kind !== FRAME.IGNORED)
+        throw new Error(unexpected(data.subarray(from, to), decoder.reason, kind));
+      if (++staged < PUBLISH_BATCH) return;
+      for (const ring of rings) ring.publish();
+      staged = 0;
+    },
+    control: () => undefined,
+    broken(reason) {
+      throw new Error(reason);
+    },
+  });
+  const reads = readsOf(frames);
   return {
     name,
     run() {
-      let staged = 0;
-      for (let i = 0; i < frames.length; i++) {
-        local += FRAME_TIME;
-        const kind = decoder.decode(frames[i] as Uint8Array, local, 1);
-        if (kind !== FRAME.EVENTS && kind !== FRAME.IGNORED)
-          throw new Error(unexpected(frames[i], decoder.reason, kind));
-        if (++staged === PUBLISH_BATCH) {
-          for (const ring of rings) ring.publish();
-          staged = 0;
-        }
-      }
+      const { messages } = reader;
+      for (const read of reads) reader.read(read);
       for (const ring of rings) ring.publish();
+      if (reader.messages - messages !== frames.length) throw new Error("not all frames were read");
       if (scanners && counters.fallback > 0) throw new Error(`${counters.fallback} frames were not scanned`);
       return frames.length;
     },
   };
 }
 
-function unexpected(frame: Uint8Array | undefined, reason: string, kind: number): string {
-  return `class ${kind} (${reason}) of ${frame === undefined ? "no frame" : Buffer.from(frame).toString()}`;
+/** The frames as a socket brings them: with their heads, one behind the other, in pieces. */
+function readsOf(frames: readonly Uint8Array[]): Uint8Array[] {
+  const bytes = Buffer.concat(frames.flatMap((frame) => [textFrameHead(frame.length), frame]));
+  const reads: Uint8Array[] = [];
+  for (let at = 0; at < bytes.length; at += READ_BYTES) reads.push(bytes.subarray(at, at + READ_BYTES));
+  return reads;
+}
+
+function unexpected(frame: Uint8Array, reason: string, kind: number): string {
+  return `class ${kind} (${reason}) of ${Buffer.from(frame).toString()}`;
 }
 
 /** JSON.parse and nothing else, on the same frames: as texts that are ready, or as the bytes that arrive. */
