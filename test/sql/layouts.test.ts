@@ -6,6 +6,7 @@ import { lakeKey, parseKey } from "../../src/storage/names.ts";
 import { quoted } from "../helpers/lake.ts";
 import { type StandIn, startStandIn } from "../helpers/s3/stand-in.ts";
 import { scratchFolder } from "../helpers/scratch.ts";
+import { pick, seeded } from "../lib/seed.ts";
 import { answerOf, bucketSettings, DAYS, fill, keysOf, makeLake, Reference, SYMBOLS } from "./made-lake.ts";
 
 const folder = scratchFolder("sql-layouts");
@@ -70,15 +71,27 @@ const QUERIES = [
   "SELECT column_name, column_type FROM (DESCRIBE trade)",
 ];
 
+const LONG = process.env.TAPEDECK_TEST_LONG === "1";
+const random = seeded("queries over both layouts");
+/** So many of them by the seed; at length all. */
+const SAMPLE = 5;
+const chosen = new Set<string>();
+while (chosen.size < SAMPLE) chosen.add(pick(random, QUERIES));
+
 describe("the same rows by the same names", () => {
   for (const sql of QUERIES) {
-    test(sql, async () => {
-      const expected = await reference.rows(sql.replace("(DESCRIBE trade)", "(DESCRIBE FROM trade)"));
-      expect(expected.length).toBeGreaterThan(0);
-      for (const lake of [divided, mixed])
-        expect((await answerOf(sql, { lake })).rows, lake).toEqual(expected);
-      expect((await answerOf(sql, { set })).rows).toEqual(expected);
-    }, 180_000);
+    const isRun = LONG || chosen.has(sql);
+    test.if(isRun)(
+      `${sql}${isRun ? "" : " (SKIPPED, not in the sample: TAPEDECK_TEST_LONG=1)"}`,
+      async () => {
+        const expected = await reference.rows(sql.replace("(DESCRIBE trade)", "(DESCRIBE FROM trade)"));
+        expect(expected.length).toBeGreaterThan(0);
+        for (const lake of [divided, mixed])
+          expect((await answerOf(sql, { lake })).rows, lake).toEqual(expected);
+        expect((await answerOf(sql, { set })).rows).toEqual(expected);
+      },
+      180_000,
+    );
   }
 
   test("of a bucket the files of other symbols are not opened", async () => {

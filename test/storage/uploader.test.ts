@@ -36,7 +36,7 @@ afterAll(() => Promise.all([main[Symbol.asyncDispose](), spare[Symbol.asyncDispo
 /** Limits for tests in which a server does not answer. Elsewhere none is reached, however slow the machine is. */
 const SHORT = { requestTimeout: 250, uploadTimeout: 300 };
 /** Where a server does not answer and it matters that others do. */
-const MEDIUM = { requestTimeout: 1000, uploadTimeout: 1200 };
+const MEDIUM = { requestTimeout: 3000, uploadTimeout: 3200 };
 type Limits = Partial<typeof SHORT>;
 const primary = (limits: Limits = {}) => bucketAt(main, limits);
 const fallback = (limits: Limits = {}) => bucketAt(spare, { ...limits, name: "gcs", region: "auto" });
