@@ -1,10 +1,10 @@
 /** What every test that opens connections needs: bounds, a way to dial, and events nobody listens to. */
 import type { ConnectionEvents, Expectation } from "../../src/exchanges/connection.ts";
 import { DIRECT, dialer } from "../../src/exchanges/dialer.ts";
-import type { Dial } from "../../src/exchanges/websocket/wire.ts";
 import { CONNECTION_WATCH } from "../../src/exchanges/watchdog/connection-watch.ts";
 import { LAG_WATCH } from "../../src/exchanges/watchdog/lag-watch.ts";
 import { SYMBOL_WATCH } from "../../src/exchanges/watchdog/symbol-watch.ts";
+import type { Dial } from "../../src/exchanges/websocket/wire.ts";
 import type { LaneBounds } from "../../src/ingest/messages.ts";
 import { QUOTES_WITHOUT_TRADE } from "../../src/recorder/lane-bounds.ts";
 

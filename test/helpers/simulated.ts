@@ -44,6 +44,8 @@ export interface SimulatedStart {
     /** Keeps an account of every event, at `restUrl` + `/sim/account`. */
     readonly account?: boolean;
   };
+  /** By how much it steps back behind others that want a processor, 0 to 19; 0 unless said. */
+  readonly nice?: number;
 }
 
 const running = new Set<Simulated>();
@@ -57,13 +59,14 @@ process.on("exit", () => {
 });
 
 /** Starts one and waits until it serves. */
-export async function startSimulated(start: SimulatedStart): Promise<Simulated> {
+export async function startSimulated({ nice = 0, ...start }: SimulatedStart): Promise<Simulated> {
   const ready = Promise.withResolvers<z.infer<typeof readySchema>>();
   const answered = (message: unknown) => {
     if (one.take(message)) return;
     ready.resolve(readySchema.parse(message));
   };
-  const child = Bun.spawn([process.execPath, MAIN, JSON.stringify(start)], {
+  const by = nice === 0 ? [] : ["nice", "-n", String(nice)];
+  const child = Bun.spawn([...by, process.execPath, MAIN, JSON.stringify(start)], {
     env: { ...process.env, ...SHORT_LIVED },
     stdin: "ignore",
     stdout: "inherit",
