@@ -36,15 +36,16 @@ export class FrameReader {
   messages = 0;
   readonly #events: FrameEvents;
   readonly #messageMax: number;
-  /** The begin of a frame that has not come whole, and how much of it there is. */
+  /** The begin of a frame that has not come whole, how much of it there is, and how long it will be; 0 = that is not known yet. */
   #rest = new Uint8Array(0);
   #restLength = 0;
+  #restWanted = 0;
   /** The payload of a long frame that has not come whole, its first byte of all, and how much there is. */
   #long: Uint8Array | null = null;
   #longFirst = 0;
   #longLength = 0;
-  /** The message of which this is not the last fragment. */
-  #fragments: Uint8Array[] | null = null;
+  /** The fragments so far of a message that has not come whole, one behind the other, with room for more; null = there is none. */
+  #fragments: Uint8Array | null = null;
   #fragmentBytes = 0;
   #over = false;
 
@@ -52,6 +53,11 @@ export class FrameReader {
   constructor(messageMax: number, events: FrameEvents) {
     this.#messageMax = messageMax;
     this.#events = events;
+  }
+
+  /** Whether everything was handed out that has begun to come. */
+  get isBetween(): boolean {
+    return this.#restLength === 0 && this.#long === null && this.#fragments === null;
   }
 
   /** Nothing more is read, or handed out. */
@@ -71,11 +77,18 @@ export class FrameReader {
         at = this.#goOn(this.#long, bytes, at);
         continue;
       }
+      // A frame that comes in many pieces is put together piece by piece, and looked at when it is whole.
+      if (this.#restLength + bytes.length - at < this.#restWanted) {
+        this.#rest.set(bytes.subarray(at), this.#restLength);
+        this.#restLength += bytes.length - at;
+        return;
+      }
       const end = Math.min(bytes.length, at + READ_BYTES_MAX);
       const from = INBOX_AT + this.#restLength;
       if (this.#restLength > 0) {
         BYTES.set(this.#rest.subarray(0, this.#restLength), INBOX_AT);
         this.#restLength = 0;
+        this.#restWanted = 0;
       }
       BYTES.set(end - at === bytes.length ? bytes : bytes.subarray(at, end), from);
       this.#readInbox(from + end - at);
@@ -87,6 +100,7 @@ export class FrameReader {
   #readInbox(end: number): void {
     const events = this.#events;
     let at = INBOX_AT;
+    let wanted = 0;
     while (end - at >= 2) {
       const first = BYTES[at];
       let length = BYTES[at + 1];
@@ -105,19 +119,19 @@ export class FrameReader {
       }
       const to = from + length;
       // Nearly all: a message of one frame, which has come whole.
-      if (to <= end && (first === (FINAL | OPCODE.text) || first === (FINAL | OPCODE.binary))) {
-        if (length > this.#messageMax || this.#fragments !== null) {
-          this.#whole(first, BYTES.slice(from, to));
-          if (this.#over) return;
-        } else {
-          this.messages++;
-          // Zeros end a frame; where this one ends, the head of the next one stands.
-          const next = WORDS.getInt32(to, true);
-          WORDS.setInt32(to, 0, true);
-          events.message(BYTES, from, to);
-          if (this.#over) return;
-          WORDS.setInt32(to, next, true);
-        }
+      if (
+        to <= end &&
+        (first === (FINAL | OPCODE.text) || first === (FINAL | OPCODE.binary)) &&
+        this.#fragments === null &&
+        length <= this.#messageMax
+      ) {
+        this.messages++;
+        // Zeros end a frame; where this one ends, the head of the next one stands.
+        const next = WORDS.getInt32(to, true);
+        WORDS.setInt32(to, 0, true);
+        events.message(BYTES, from, to);
+        if (this.#over) return;
+        WORDS.setInt32(to, next, true);
         at = to;
         continue;
       }
@@ -135,17 +149,20 @@ export class FrameReader {
         this.#long.set(BYTES.subarray(from, end));
         return;
       }
+      wanted = to - at;
       break;
     }
-    this.#keep(at, end);
+    this.#keep(at, end, wanted);
   }
 
-  /** Keeps the begin of a frame until the rest comes. */
-  #keep(from: number, to: number): void {
+  /** Keeps the begin of a frame until the rest comes. @param wanted its length; 0 = that is not known yet */
+  #keep(from: number, to: number, wanted: number): void {
     const length = to - from;
-    if (length > this.#rest.length) this.#rest = new Uint8Array(Math.max(1024, 2 * length));
+    const room = Math.max(length, wanted);
+    if (room > this.#rest.length) this.#rest = new Uint8Array(Math.max(1024, room));
     this.#rest.set(BYTES.subarray(from, to));
     this.#restLength = length;
+    this.#restWanted = wanted;
   }
 
   /** Goes on with a long frame; where the bytes go on behind it. */
@@ -169,44 +186,54 @@ export class FrameReader {
       else if ((first & FINAL) === 0) this.#break("a control frame in fragments");
       else if (length > CONTROL_BYTES_MAX) this.#break(`a control frame of ${length} bytes`);
     } else if (kind > OPCODE.binary) this.#break(`a frame of the unknown kind ${kind}`);
+    else if (kind === OPCODE.continuation && this.#fragments === null)
+      this.#break("a fragment of no message");
+    else if (kind !== OPCODE.continuation && this.#fragments !== null)
+      this.#break("a message between the fragments of another");
     else if (length + this.#fragmentBytes > this.#messageMax)
       this.#break(`a message of more than ${this.#messageMax} bytes`);
     return !this.#over;
   }
 
-  /** A whole frame in memory of its own. */
+  /** A whole frame, which may come, in memory of its own. */
   #whole(first: number, payload: Uint8Array): void {
-    if (!this.#isAllowed(first, payload.length)) return;
     const kind = first & KIND;
     if (kind >= FIRST_CONTROL) {
       this.#events.control(kind, payload);
       return;
     }
-    if ((kind === OPCODE.continuation) !== (this.#fragments !== null)) {
-      this.#break(
-        kind === OPCODE.continuation
-          ? "a fragment of no message"
-          : "a message between the fragments of another",
-      );
+    const isLast = (first & FINAL) !== 0;
+    if (this.#fragments === null && isLast) {
+      this.#message(payload, payload.length);
       return;
     }
-    if (this.#fragments === null && (first & FINAL) !== 0) {
-      this.#message(payload);
-      return;
-    }
-    this.#fragments ??= [];
-    this.#fragments.push(payload);
-    this.#fragmentBytes += payload.length;
-    if ((first & FINAL) === 0) return;
-    const message = Buffer.concat(this.#fragments);
+    const fragments = this.#withFragment(this.#fragments ?? payload, payload);
+    const length = this.#fragmentBytes;
+    this.#fragments = fragments;
+    if (!isLast) return;
     this.#fragments = null;
     this.#fragmentBytes = 0;
-    this.#message(message);
+    this.#message(fragments, length);
   }
 
-  #message(data: Uint8Array): void {
+  /** The fragments so far and one more; in other memory if they need more. */
+  #withFragment(fragments: Uint8Array, payload: Uint8Array): Uint8Array {
+    const before = this.#fragmentBytes;
+    const length = before + payload.length;
+    this.#fragmentBytes = length;
+    if (fragments === payload) return payload;
+    let room = fragments;
+    if (length > room.length) {
+      room = new Uint8Array(Math.min(this.#messageMax, 2 * length));
+      room.set(fragments.subarray(0, before));
+    }
+    room.set(payload, before);
+    return room;
+  }
+
+  #message(data: Uint8Array, length: number): void {
     this.messages++;
-    this.#events.message(data, 0, data.length);
+    this.#events.message(data, 0, length);
   }
 
   #break(what: string): void {
