@@ -21,10 +21,19 @@ export function upgradeRequest(url: URL, key: string): string {
     "Sec-WebSocket-Version: 13",
   ];
   if (url.username !== "" || url.password !== "") {
-    const pair = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`;
+    const pair = `${decoded(url.username)}:${decoded(url.password)}`;
     lines.push(`Authorization: Basic ${Buffer.from(pair).toString("base64")}`);
   }
   return `${lines.join("\r\n")}\r\n\r\n`;
+}
+
+/** A part of a URL as it is meant; as it is written, if its percent signs are none of an encoding. */
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }
 
 /** What the server answered. */
@@ -39,7 +48,11 @@ export function readAnswer(head: string, key: string): UpgradeAnswer {
   const status = Number(/^HTTP\/1\.[01] (\d{3})(?: |$)/.exec(first)?.[1] ?? Number.NaN);
   if (Number.isNaN(status)) return failed("the server does not speak HTTP/1.1");
   const headers = new Map<string, string>();
-  for (const line of lines) {
+  // A line that begins with a blank goes on with the one before (RFC 9112, 5.2).
+  for (const line of lines
+    .join("\r\n")
+    .replace(/\r\n[ \t]+/g, " ")
+    .split("\r\n")) {
     const colon = line.indexOf(":");
     if (colon <= 0) continue;
     const name = line.slice(0, colon).trim().toLowerCase();
