@@ -333,12 +333,11 @@ export class Connection {
     if (this.#socket !== socket) return;
     this.#socket = null;
     this.#watch.closed();
-    const { number, openedAt, firstDataAt, heardAt } = socket;
+    const { number, openedAt, firstDataAt, wholeAt } = socket;
     // What one is told goes for all: exchanges count by address.
     if (end.retryAfter > 0) this.#gate.hold(end.retryAfter);
-    // What came before the last thing that arrived is whole: TCP keeps the order. But what came late was made earlier,
-    // and so was what is lost.
-    if (!this.#stopped && number >= 0) this.#events.lost(this, "disconnect", heardAt - this.lag.behind);
+    // What came late was made earlier, and so was what is lost.
+    if (!this.#stopped && number >= 0) this.#events.lost(this, "disconnect", wholeAt - this.lag.behind);
     this.#again(end, { number, openedAt, firstDataAt });
   }
 

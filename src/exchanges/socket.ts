@@ -50,6 +50,8 @@ export class ExchangeSocket {
   firstDataAt: number = Number.NaN;
   /** When anything at all last arrived. */
   heardAt: number = Number.NaN;
+  /** When the last of it arrived that left nothing half: what came before is whole, for TCP keeps the order. */
+  wholeAt: number = Number.NaN;
   readonly subscriber: Subscriber;
   readonly #bounds: SocketBounds;
   readonly #events: SocketEvents;
@@ -101,6 +103,7 @@ export class ExchangeSocket {
         this.number = this.#events.nextNumber();
         this.openedAt = this.#events.now();
         this.heardAt = this.openedAt;
+        this.wholeAt = this.openedAt;
         this.#events.opened();
         this.subscriber.start();
         this.#keepalive = setInterval(() => this.#ping(), this.#pingInterval);
@@ -110,11 +113,13 @@ export class ExchangeSocket {
         const local = this.#events.now();
         if (this.#ended) return;
         this.heardAt = local;
+        this.wholeAt = local;
         this.#skipped = 0;
         this.#events.frame(data, from, to, local);
       },
-      heard: () => {
+      heard: (whole) => {
         this.heardAt = this.#events.now();
+        if (whole) this.wholeAt = this.heardAt;
         this.#skipped = 0;
       },
       refused: (status, retryAfter) =>

@@ -264,7 +264,7 @@ describe("whether the other side is there", () => {
       const { events } = options;
       const heard = () => {
         pongs++;
-        events.heard();
+        events.heard(true);
       };
       return dialDirectly(url, { ...options, events: { ...events, heard } });
     };
@@ -277,6 +277,43 @@ describe("whether the other side is there", () => {
     }
     expect([made.seen.closed, made.connection.isOpen]).toEqual([[], true]);
     expect(Number.isNaN(made.connection.dataAt)).toBe(true);
+  });
+
+  test("a piece of a message is a sign of life too, but lost is what came since the last thing that was whole", async () => {
+    const slow = await halfOpen();
+    try {
+      let pieces = 0;
+      const dial: Dial = (url, options) => {
+        const { events } = options;
+        const heard = (whole: boolean) => {
+          events.heard(whole);
+          pieces++;
+        };
+        return dialDirectly(url, { ...options, events: { ...events, heard } });
+      };
+      const made = start(slow.url, { expectation: unjudged, bounds: pings, dial });
+      await until(() => made.seen.opened.length === 1, "the socket");
+      const says = async (...bytes: number[]) => {
+        const before = pieces;
+        slow.sockets[0].write(Buffer.from(bytes));
+        await until(() => pieces > before, "a piece");
+      };
+      now += SECOND;
+      await says(0x89, 0);
+      const whole = now;
+      // Head and begin of a message, of which the rest never comes.
+      for (const byte of [0x81, 0x05, 0x7b, 0x22]) {
+        pass(made, limit - SECOND);
+        await says(byte);
+      }
+      expect(made.seen.closed).toEqual([]);
+      slow.sockets[0].destroy();
+      await until(() => made.seen.closed.length === 1, "the end");
+      expect(made.seen.lost).toEqual([{ reason: "disconnect", from: whole }]);
+    } finally {
+      for (const connection of running.splice(0)) connection.stop();
+      slow.stop();
+    }
   });
 
   test("where the exchange wants a message instead of a ping, it gets that, and its answer is heard", async () => {

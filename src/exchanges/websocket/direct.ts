@@ -18,6 +18,7 @@ const CLOSE_TIMEOUT = 2000;
 export const TURN_BYTES: number = 32 * 1024;
 
 const PORTS = { "ws:": 80, "wss:": 443 } as const;
+const NOTHING: Buffer = Buffer.alloc(0);
 const FINAL = 0x80;
 const MASKED = 0x80;
 const MASK_BYTES = 4;
@@ -39,11 +40,17 @@ export class DirectWire implements Wire {
   #socket: Socket | null = null;
   /** `head` = the answer to the handshake is awaited. */
   #state: "connecting" | "head" | "open" | "closing" | "ended" = "connecting";
-  #head = Buffer.alloc(0);
-  /** What was read and waits for its turn; the socket is paused meanwhile. */
+  #head = NOTHING;
+  /** Whether what was read is worked off piece by piece; the socket is paused meanwhile. */
+  #inTurns = false;
+  /** What was read and waits for its turn. */
   #waiting: Buffer | null = null;
-  #unsent: Buffer[] = [];
-  #unsentBytes = 0;
+  /** What the other side has not taken yet: the bytes `unsentFrom` to `unsentTo`. */
+  #unsent = NOTHING;
+  #unsentFrom = 0;
+  #unsentTo = 0;
+  /** Whether our side is closed as soon as everything is sent. */
+  #isSaid = false;
   #timer: ReturnType<typeof setTimeout>;
 
   /** @param ca certificates (PEM) of all authorities that are believed; null = the usual ones */
@@ -56,7 +63,8 @@ export class DirectWire implements Wire {
       () => this.#fail(`the handshake timed out after ${handshakeTimeout / 1000} s`),
       handshakeTimeout,
     );
-    this.#connect();
+    // A system that has no way there says so at once: nobody knows this object yet.
+    queueMicrotask(() => this.#connect());
   }
 
   get #isSecure(): boolean {
@@ -67,35 +75,38 @@ export class DirectWire implements Wire {
     return this.#url.hostname.replace(/^\[(.*)\]$/, "$1");
   }
 
-  #connect(): void {
+  async #connect(): Promise<void> {
+    if (this.#state === "ended") return;
     const host = this.#host;
     const { port, protocol } = this.#url;
-    const failed = (cause: unknown) => this.#fail(wordsOf(cause));
-    Bun.connect({
-      hostname: host,
-      port: port === "" ? PORTS[protocol as keyof typeof PORTS] : Number(port),
-      ...(this.#isSecure
-        ? {
-            tls: {
-              rejectUnauthorized: true,
-              ...(isIP(host) === 0 ? { serverName: host } : {}),
-              ...(this.#ca === null ? {} : { ca: this.#ca }),
-            },
-          }
-        : {}),
-      socket: {
-        binaryType: "buffer",
-        open: (socket) => this.#connected(socket),
-        handshake: (socket, _success, error) => this.#secured(socket, error),
-        data: (_socket, bytes) => this.#guard(() => this.#read(bytes)),
-        drain: () => this.#flush(),
-        close: (_socket, error) => this.#guard(() => this.#gone(error)),
-        error: (_socket, error) => {
-          this.#fail(wordsOf(error));
+    const failed = (cause: unknown) => this.#guard(() => this.#fail(wordsOf(cause)));
+    try {
+      await Bun.connect({
+        hostname: host,
+        port: port === "" ? PORTS[protocol as keyof typeof PORTS] : Number(port),
+        ...(this.#isSecure
+          ? {
+              tls: {
+                rejectUnauthorized: true,
+                ...(isIP(host) === 0 ? { serverName: host } : {}),
+                ...(this.#ca === null ? {} : { ca: this.#ca }),
+              },
+            }
+          : {}),
+        socket: {
+          binaryType: "buffer",
+          open: (socket) => this.#guard(() => this.#connected(socket)),
+          handshake: (socket, _success, error) => this.#guard(() => this.#secured(socket, error)),
+          data: (_socket, bytes) => this.#guard(() => this.#read(bytes)),
+          drain: () => this.#guard(() => this.#flush()),
+          close: (_socket, error) => this.#guard(() => this.#gone(error)),
+          error: (_socket, error) => this.#guard(() => this.#broke(error)),
+          connectError: (_socket, error) => failed(error),
         },
-        connectError: (_socket, error) => failed(error),
-      },
-    }).catch(failed);
+      });
+    } catch (cause) {
+      failed(cause);
+    }
   }
 
   #connected(socket: Socket): void {
@@ -121,7 +132,7 @@ export class DirectWire implements Wire {
     this.#write(Buffer.from(upgradeRequest(this.#url, this.#key)));
   }
 
-  /** Runs what bytes of the server bring about. An error of ours is not the socket's, for which Bun would take it. */
+  /** Runs what the socket brings about. An error of ours is not the socket's, for which Bun would take it. */
   #guard(work: () => void): void {
     try {
       work();
@@ -134,7 +145,7 @@ export class DirectWire implements Wire {
   }
 
   #read(bytes: Buffer): void {
-    if (this.#waiting !== null) this.#waiting = Buffer.concat([this.#waiting, bytes]);
+    if (this.#inTurns) this.#waiting = this.#waiting === null ? bytes : Buffer.concat([this.#waiting, bytes]);
     else if (this.#state === "head") this.#readHead(bytes);
     else this.#take(bytes);
   }
@@ -146,6 +157,7 @@ export class DirectWire implements Wire {
       return;
     }
     this.#socket?.pause();
+    this.#inTurns = true;
     this.#waiting = bytes;
     this.#turn();
   }
@@ -153,6 +165,7 @@ export class DirectWire implements Wire {
   /** Works off a piece of what waits, and goes on when all others had their turn. */
   #turn(): void {
     if (this.#waiting === null) {
+      this.#inTurns = false;
       this.#socket?.resume();
       return;
     }
@@ -168,16 +181,18 @@ export class DirectWire implements Wire {
   #readFrames(bytes: Buffer): void {
     const { messages } = this.#reader;
     this.#reader.read(bytes);
-    if (this.#reader.messages === messages && this.#state === "open") this.#events.heard();
+    if (this.#reader.messages === messages && this.#state === "open")
+      this.#events.heard(this.#reader.isBetween);
   }
 
   #readHead(bytes: Buffer): void {
     this.#head = Buffer.concat([this.#head, bytes]);
     const end = this.#head.indexOf("\r\n\r\n");
-    if (end < 0) {
-      if (this.#head.length > HEAD_BYTES_MAX) this.#fail("the head of the server's answer is too long");
+    if ((end < 0 ? this.#head.length : end) > HEAD_BYTES_MAX) {
+      this.#fail("the head of the server's answer is too long");
       return;
     }
+    if (end < 0) return;
     const answer = readAnswer(this.#head.toString("latin1", 0, end), this.#key);
     if (answer.kind === "failed") {
       this.#fail(answer.reason);
@@ -191,7 +206,7 @@ export class DirectWire implements Wire {
     clearTimeout(this.#timer);
     this.#state = "open";
     const rest = this.#head.subarray(end + 4);
-    this.#head = Buffer.alloc(0);
+    this.#head = NOTHING;
     this.#events.opened();
     // Servers send before they are asked.
     if (rest.length > 0) this.#take(rest);
@@ -211,8 +226,13 @@ export class DirectWire implements Wire {
   }
 
   #closedByServer(payload: Uint8Array): void {
-    const code = payload.length < 2 ? NO_CODE : ((payload[0] as number) << 8) | (payload[1] as number);
+    const code = payload.length === 0 ? NO_CODE : ((payload[0] as number) << 8) | (payload[1] as number);
+    if (payload.length === 1 || (payload.length > 1 && !mayStandInFrame(code))) {
+      this.#fail("the server broke the WebSocket protocol: a close frame with a code that is none");
+      return;
+    }
     const wasOpen = this.#state === "open";
+    this.#state = "closing";
     // A close frame is answered by one with the same code; it is the last that either side says.
     if (wasOpen) this.#frame(OPCODE.close, payload.subarray(0, 2));
     this.#hangUp();
@@ -221,11 +241,12 @@ export class DirectWire implements Wire {
 
   /** Nothing more is read or said; the connection ends when both sides have closed it, or when that takes too long. */
   #hangUp(): void {
-    this.#state = "closing";
+    if (this.#state !== "closing") return;
     this.#reader.end();
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.terminate(), CLOSE_TIMEOUT);
-    if (this.#unsentBytes === 0) this.#socket?.end();
+    this.#isSaid = true;
+    this.#flush();
   }
 
   send(text: string): void {
@@ -242,8 +263,8 @@ export class DirectWire implements Wire {
       return;
     }
     this.#state = "closing";
-    this.#frame(OPCODE.close, Buffer.of(code >> 8, code & 0xff));
     this.#timer = setTimeout(() => this.terminate(), CLOSE_TIMEOUT);
+    this.#frame(OPCODE.close, Buffer.of(code >> 8, code & 0xff));
   }
 
   terminate(): void {
@@ -251,7 +272,10 @@ export class DirectWire implements Wire {
     this.#state = "ended";
     clearTimeout(this.#timer);
     this.#reader.end();
-    this.#unsent = [];
+    this.#unsent = NOTHING;
+    this.#unsentFrom = 0;
+    this.#unsentTo = 0;
+    this.#head = NOTHING;
     this.#waiting = null;
     this.#socket?.terminate();
     this.#socket = null;
@@ -265,10 +289,20 @@ export class DirectWire implements Wire {
     if (told) this.#events.failed(reason);
   }
 
+  /** Works off all that waits: what came before the end is the recorder's. */
+  #finish(): void {
+    while (this.#waiting !== null && this.#state === "open") this.#readPiece(this.#waiting);
+  }
+
+  /** The connection does not work any more. */
+  #broke(error: unknown): void {
+    this.#finish();
+    this.#fail(wordsOf(error));
+  }
+
   /** The connection is gone, whoever closed it. */
   #gone(error: unknown): void {
-    // What had come before is the recorder's.
-    while (this.#waiting !== null && this.#state === "open") this.#readPiece(this.#waiting);
+    this.#finish();
     const state = this.#state;
     this.terminate();
     if (state === "open") this.#events.closed(NO_FRAME, "");
@@ -301,28 +335,46 @@ export class DirectWire implements Wire {
   }
 
   #write(bytes: Buffer): void {
-    if (this.#unsentBytes + bytes.length > UNSENT_BYTES_MAX) {
-      this.#fail(`the server does not take what is sent: ${this.#unsentBytes} bytes wait`);
+    const sent = this.#unsentFrom === this.#unsentTo ? this.#offer(bytes) : 0;
+    if (sent === bytes.length || this.#state === "ended") return;
+    const unsent = this.#unsentTo - this.#unsentFrom;
+    const left = bytes.length - sent;
+    if (unsent + left > UNSENT_BYTES_MAX) {
+      this.#fail(`the server does not take what is sent: ${unsent + left} bytes wait`);
       return;
     }
-    this.#unsent.push(bytes);
-    this.#unsentBytes += bytes.length;
-    this.#flush();
+    if (this.#unsentTo + left > this.#unsent.length) {
+      const room = Buffer.allocUnsafe(2 * (unsent + left));
+      this.#unsent.copy(room, 0, this.#unsentFrom, this.#unsentTo);
+      this.#unsent = room;
+      this.#unsentFrom = 0;
+      this.#unsentTo = unsent;
+    }
+    bytes.copy(this.#unsent, this.#unsentTo, sent);
+    this.#unsentTo += left;
+  }
+
+  /** Gives bytes to the socket; how many it takes. */
+  #offer(bytes: Buffer): number {
+    return Math.max(0, this.#socket?.write(bytes) ?? 0);
   }
 
   #flush(): void {
-    while (this.#unsent.length > 0) {
-      const socket = this.#socket;
-      const [bytes] = this.#unsent as [Buffer];
-      const sent = socket === null ? 0 : Math.max(0, socket.write(bytes));
-      this.#unsentBytes -= sent;
-      if (sent < bytes.length) {
-        this.#unsent[0] = bytes.subarray(sent);
-        return;
-      }
-      this.#unsent.shift();
-    }
+    if (this.#unsentFrom < this.#unsentTo)
+      this.#unsentFrom += this.#offer(this.#unsent.subarray(this.#unsentFrom, this.#unsentTo));
+    // It may have ended meanwhile.
+    if (this.#unsentFrom < this.#unsentTo || this.#state === "ended") return;
+    this.#unsentFrom = 0;
+    this.#unsentTo = 0;
+    if (!this.#isSaid) return;
+    this.#isSaid = false;
+    this.#socket?.end();
   }
+}
+
+/** Codes of close frames (RFC 6455, 7.4). */
+function mayStandInFrame(code: number): boolean {
+  return code >= 1000 && code < 5000 && ![1004, NO_CODE, NO_FRAME, 1015].includes(code);
 }
 
 function wordsOf(cause: unknown): string {

@@ -35,7 +35,7 @@ export class ProxiedWire implements Wire {
   #listen(events: WireEvents): void {
     const socket = this.#socket;
     const heard = () => {
-      if (!this.#over) events.heard();
+      if (!this.#over) events.heard(true);
     };
     socket.on("open", () => {
       if (!this.#over) events.opened();

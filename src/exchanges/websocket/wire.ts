@@ -12,8 +12,12 @@ export interface WireEvents {
    * them makes a copy.
    */
   message(data: Uint8Array, from: number, to: number): void;
-  /** Something came that is no message: a ping, a pong, a piece of a long message. */
-  heard(): void;
+  /**
+   * Something came that is no message: a ping, a pong, a piece of a message.
+   *
+   * @param whole whether nothing is missing of what has begun to come
+   */
+  heard(whole: boolean): void;
   /** The end of an attempt: the server answered with another status than 101. @param retryAfter its header, if it has one */
   refused(status: number, retryAfter: string | null): void;
   /** The end: no connection came about, or the other side broke the protocol. */
