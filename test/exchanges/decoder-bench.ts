@@ -6,6 +6,8 @@ import type { DecodeCounters, Decoder, FrameClass, Writers } from "../../src/exc
 import { SequenceFollower, type SequenceGap } from "../../src/exchanges/decoding/sequence.ts";
 import { SymbolTable } from "../../src/exchanges/decoding/symbols.ts";
 import type { Exchange } from "../../src/exchanges/exchange.ts";
+import { FrameReader } from "../../src/exchanges/websocket/frame-reader.ts";
+import { frame as asFrame, PING, TEXT } from "./websocket/frames.ts";
 
 /** What a bench may be made with. */
 export interface BenchOptions {
@@ -21,6 +23,8 @@ export interface Receipt {
   /** µs */
   readonly local?: number;
   readonly connection?: number;
+  /** Whether it is decoded where it was read, among others of its kind, as frames of a socket are. */
+  readonly inPlace?: boolean;
 }
 
 /** A decoder of an exchange with everything around it. */
@@ -33,6 +37,7 @@ export class DecoderBench {
   readonly #collector: Collector;
   readonly #decoder: Decoder;
   readonly #follower = new SequenceFollower((gap) => this.gaps.push(gap));
+  #inPlace = 0;
 
   /** @param local receive time of frames unless a test says another, µs */
   constructor(exchange: Exchange, local: number, { scanners = true, known, streams }: BenchOptions = {}) {
@@ -62,13 +67,35 @@ export class DecoderBench {
   /** Decodes a frame; a text is encoded first. */
   decode(
     frame: Uint8Array | string,
-    { local = this.#local, connection = 7 }: Receipt = {},
+    { local = this.#local, connection = 7, inPlace = false }: Receipt = {},
   ): { kind: FrameClass; rows: DecodedEvent[] } {
     const bytes = typeof frame === "string" ? new TextEncoder().encode(frame) : frame;
-    const kind = this.#decoder.decode(bytes, local, connection);
+    const kind = inPlace
+      ? this.#decodeInPlace(bytes, local, connection)
+      : this.#decoder.decode(bytes, local, connection);
     // Jumps are told at once: nothing comes late here.
     this.#follower.flush();
     return { kind, rows: this.#collector.take() };
+  }
+
+  /** At any alignment, with a copy of it right behind it. */
+  #decodeInPlace(bytes: Uint8Array, local: number, connection: number): FrameClass {
+    const kinds: FrameClass[] = [];
+    const reader = new FrameReader(bytes.length, {
+      message: (data, from, to) => {
+        kinds.push(this.#decoder.decode(data, local, connection, from, to));
+        reader.end();
+      },
+      control: () => undefined,
+      broken: (reason) => {
+        throw new Error(reason);
+      },
+    });
+    const before = new Uint8Array(this.#inPlace++ % 8);
+    reader.read(Buffer.concat([asFrame(PING, before), asFrame(TEXT, bytes), asFrame(TEXT, bytes)]));
+    const [kind] = kinds;
+    if (kind === undefined) throw new Error("the frame was not handed out");
+    return kind;
   }
 }
 
