@@ -111,6 +111,7 @@ export class DirectWire implements Wire {
 
   #connected(socket: Socket): void {
     if (this.#state === "ended") {
+      // Bun cannot be told to stop before: it goes on until this, or until the kernel gives up, which takes about two minutes.
       socket.terminate();
       return;
     }
@@ -364,6 +365,7 @@ export class DirectWire implements Wire {
       this.#unsentFrom += this.#offer(this.#unsent.subarray(this.#unsentFrom, this.#unsentTo));
     // It may have ended meanwhile.
     if (this.#unsentFrom < this.#unsentTo || this.#state === "ended") return;
+    this.#unsent = NOTHING;
     this.#unsentFrom = 0;
     this.#unsentTo = 0;
     if (!this.#isSaid) return;

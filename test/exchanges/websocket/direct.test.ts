@@ -363,6 +363,17 @@ describe("the end, by us", () => {
     expect((await server.client()).frames).toHaveLength(1);
   });
 
+  test("close, over TLS", async () => {
+    await using server = await new RawServer(accept, CERTIFICATE).listen();
+    const listener = new Listener(server.url, { ca: CA });
+    await listener.opened();
+    const client = await server.client();
+    listener.wire.close(1001);
+    expect((await client.frame(0)).payload).toEqual(closing(1001));
+    client.say(frame(TEXT, "late"), frame(CLOSE, closing(1001)));
+    await over(client, listener, ["opened"]);
+  });
+
   const ways = ["terminate", "close"] as const;
   const end = (listener: Listener, way: (typeof ways)[number]) =>
     way === "close" ? listener.wire.close(1000) : listener.wire.terminate();
@@ -869,6 +880,13 @@ describe("a process of its own", () => {
     expect(stdout.split("\n").filter((line) => line === `told ${event}`)).toHaveLength(
       event === "message" ? 2 : 1,
     );
+  });
+
+  test("an exception of who is told of a wrong certificate is the process's", async () => {
+    await using server = await new RawServer(accept, CERTIFICATE).listen();
+    const { code, stdout, stderr } = await runWire(server.url, "throw:failed");
+    expect(stderr).toContain("planted in failed");
+    expect([code, stdout]).toEqual([1, "told failed\n"]);
   });
 
   test.each([
