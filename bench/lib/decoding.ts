@@ -5,7 +5,6 @@ import { FRAME, type RowWriter, type Writers } from "../../src/exchanges/decodin
 import { SymbolTable } from "../../src/exchanges/decoding/symbols.ts";
 import type { Exchange } from "../../src/exchanges/exchange.ts";
 import { SYMBOL_WATCH, SymbolWatch } from "../../src/exchanges/watchdog/symbol-watch.ts";
-import { MESSAGE_BYTES_MAX, TURN_BYTES } from "../../src/exchanges/websocket/direct.ts";
 import { FrameReader } from "../../src/exchanges/websocket/frame-reader.ts";
 import { type FrameFacts, RowGate } from "../../src/ingest/row-gate.ts";
 import { RingConsumer } from "../../src/ring/consumer.ts";
@@ -19,8 +18,8 @@ import type { Variant } from "./measure.ts";
 const PUBLISH_BATCH = 64;
 /** Events of a ring, as `ring.capacity.bbo` has it. */
 const CAPACITY = 262_144;
-/** Bytes of a read. */
-const READ_BYTES = TURN_BYTES;
+/** Bytes of a read, as `connection.turn_bytes` has it. */
+const READ_BYTES = 32 * 1024;
 /** Time between two frames, µs. */
 const FRAME_TIME = 5;
 
@@ -83,7 +82,7 @@ export function decodingVariant(
   const decoder = exchange.createDecoder({ symbols, writers, counters, scanners });
   let local = Date.now() * 1000;
   let staged = 0;
-  const reader = new FrameReader(MESSAGE_BYTES_MAX, {
+  const reader = new FrameReader(READ_BYTES, {
     message(data, from, to) {
       local += FRAME_TIME;
       const kind = decoder.decode(data, local, 1, from, to);

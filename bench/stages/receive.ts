@@ -1,7 +1,9 @@
 import WebSocket from "ws";
+import { settingsSchema } from "../../src/config/schema.ts";
 import { binance } from "../../src/exchanges/binance.ts";
 import { DIRECT, dialer } from "../../src/exchanges/dialer.ts";
 import type { Dial, Wire } from "../../src/exchanges/websocket/wire.ts";
+import { laneBounds } from "../../src/recorder/lane-bounds.ts";
 import { cpuTime } from "../lib/measure.ts";
 import type { Figure, StageReport } from "../lib/report.ts";
 import type { Stage } from "../lib/stage.ts";
@@ -12,7 +14,6 @@ import { MIX, tapeInstruments } from "../source/tape.ts";
 const SYMBOLS = 200;
 /** Length of one reading, s. */
 const SECONDS = 1.5;
-const HANDSHAKE_TIMEOUT = 10_000;
 
 /** What receiving alone came to, once. */
 export interface Received {
@@ -68,7 +69,7 @@ export class CountingClient {
     return new Promise((resolve, reject) => {
       const failed = (why: string) => reject(new Error(why));
       const wire = this.#dial(url, {
-        handshakeTimeout: HANDSHAKE_TIMEOUT,
+        bounds: laneBounds(settingsSchema.parse({}), "binance"),
         events: {
           opened: () => resolve(wire),
           message: () => {

@@ -218,6 +218,15 @@ const sections = z.strictObject({
     pong_timeout: setting(duration("1ms", "10m"), "10s", {
       meaning: "A connection on which nothing at all came for this long after a ping was due is given up.",
     }),
+    /** bytes */
+    turn_bytes: setting(size("4KiB", "1MiB"), "32KiB", {
+      meaning:
+        "Bytes of one connection that are worked off before all others of its ingest worker have their turn. By way of a proxy there are no turns.",
+    }),
+    /** bytes */
+    max_message_bytes: setting(size("64KiB", "1GiB"), "64MiB", {
+      meaning: "A connection that is sent a longer message than this is given up.",
+    }),
     /** ms */
     silence: setting(duration("1ms", "15m"), "8s", {
       meaning:

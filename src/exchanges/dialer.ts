@@ -35,7 +35,7 @@ export function dialer(dialing: Dialing): Dial {
   return (url, options) => {
     if (proxy === null) return new DirectWire(url, ca, options);
     if (!isSocks(proxy)) return withoutExceptions(() => new ProxiedWire(url, httpProxy(proxy), ca, options));
-    const { handshakeTimeout } = options;
+    const { handshakeTimeout } = options.bounds;
     const bridge = new SocksBridge({ proxy, handshakeTimeout, connectionsMax: 1 });
     return withoutExceptions(() => new ProxiedWire(url, bridgeProxy(bridge), ca, options));
   };

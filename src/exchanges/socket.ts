@@ -1,11 +1,17 @@
 import { parseRetryAfter } from "../lib/retry-after.ts";
 import type { Exchange } from "./exchange.ts";
 import { Subscriber } from "./subscriber.ts";
-import { type Dial, NO_CODE, NO_FRAME, type Wire, type WireEvents } from "./websocket/wire.ts";
+import {
+  type Dial,
+  NO_CODE,
+  NO_FRAME,
+  type Wire,
+  type WireBounds,
+  type WireEvents,
+} from "./websocket/wire.ts";
 
-/** Bounds of one socket, all in ms; settings `connection.*`. */
-export interface SocketBounds {
-  readonly handshakeTimeout: number;
+/** Bounds of one socket, all in ms but those of its bytes; settings `connection.*`. */
+export interface SocketBounds extends WireBounds {
   readonly ackTimeout: number;
   readonly refusedRetry: number;
   /** Time between two pings where the exchange names none. */
@@ -74,7 +80,7 @@ export class ExchangeSocket {
     this.#exchange = exchange;
     this.#bounds = bounds;
     this.#events = events;
-    this.#wire = dial(url, { handshakeTimeout: bounds.handshakeTimeout, events: this.#listener() });
+    this.#wire = dial(url, { bounds, events: this.#listener() });
     this.subscriber = new Subscriber({
       exchange,
       channels,

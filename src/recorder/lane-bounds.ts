@@ -23,6 +23,8 @@ export function laneBounds(settings: Settings, name: ExchangeName): LaneBounds {
     refusedRetry: connection.refused_retry,
     pingInterval: connection.ping_interval,
     pongTimeout: connection.pong_timeout,
+    turnBytes: connection.turn_bytes,
+    messageBytesMax: connection.max_message_bytes,
     watch: {
       ...CONNECTION_WATCH,
       floor: connection.silence,

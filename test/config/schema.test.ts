@@ -24,6 +24,8 @@ describe("defaults", () => {
       refused_retry: 60_000,
       ping_interval: 20_000,
       pong_timeout: 10_000,
+      turn_bytes: 32 * 1024,
+      max_message_bytes: 64 * 1024 ** 2,
       silence: 8_000,
       silence_max: 900_000,
       first_data: 9_000,
@@ -125,6 +127,8 @@ describe("values", () => {
 test.each([
   ["connection", "ping_interval", "0ms"],
   ["connection", "pong_timeout", "0s"],
+  ["connection", "turn_bytes", "1KiB"],
+  ["connection", "max_message_bytes", "2GiB"],
   ["connection", "silence", "0ms"],
   ["connection", "silence_max", "2d"],
   ["connection", "lag", "2h"],

@@ -2,13 +2,14 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { DIRECT, type Dialing, dialer, fetcher } from "../../src/exchanges/dialer.ts";
 import type { Wire, WireEvents } from "../../src/exchanges/websocket/wire.ts";
+import { TEST_BOUNDS } from "../helpers/connection.ts";
 import { CA, CERTIFICATE, HttpProxy, OTHER_CERTIFICATE, SocksProxy } from "../helpers/proxies.ts";
 import { within } from "../helpers/wait.ts";
 import { until } from "../lib/until.ts";
 
 const ACCOUNT = { user: "me@work", password: "p:a/s s%w#rd?" };
 const WRONG = { user: "me@work", password: "hunter2" };
-const BOUNDS = { handshakeTimeout: 30_000 };
+const BOUNDS = { ...TEST_BOUNDS, handshakeTimeout: 30_000 };
 
 function origin(tls: typeof CERTIFICATE | null) {
   return Bun.serve({
@@ -85,7 +86,7 @@ function echo(dialing: Dialing, url: string, bounds = BOUNDS): Promise<string> {
         },
         end: resolve,
       });
-      const wire = dialer(dialing)(url, { ...bounds, events });
+      const wire = dialer(dialing)(url, { bounds, events });
     }),
   );
 }
@@ -154,13 +155,25 @@ describe.each(Object.entries(targets))("%s", (_, { ws, rest }) => {
   test.each(NAMES)("%s says nothing: the handshake ends in time", async (name) => {
     proxies[name].deaf = true;
     try {
-      const error = await echo({ proxy: proxyUrl(name), ca: CA }, ws, { handshakeTimeout: 100 });
+      const error = await echo({ proxy: proxyUrl(name), ca: CA }, ws, { ...BOUNDS, handshakeTimeout: 100 });
       expect(error).toMatch(/timed out|in time/);
     } finally {
       proxies[name].deaf = false;
       proxies[name].cut();
     }
   });
+});
+
+test.each([
+  null,
+  "http" as const,
+])("a message longer than is taken is the end (by way of %p)", async (name) => {
+  const dialing = { proxy: name === null ? null : proxyUrl(name), ca: null };
+  const { ws } = targets["ws and http"];
+  expect(await echo(dialing, ws, { ...BOUNDS, messageBytesMax: 4 })).toBe("said");
+  expect(await echo(dialing, ws, { ...BOUNDS, messageBytesMax: 3 })).toContain(
+    "a message of more than 3 bytes",
+  );
 });
 
 describe("certificates", () => {
@@ -259,7 +272,7 @@ describe("SOCKS", () => {
       within(
         "the socket",
         new Promise<Wire>((resolve) => {
-          const wire = dial(url, { ...BOUNDS, events: told({ opened: () => resolve(wire), end }) });
+          const wire = dial(url, { bounds: BOUNDS, events: told({ opened: () => resolve(wire), end }) });
         }),
       );
     for (const end of ["close", "terminate"] as const) {

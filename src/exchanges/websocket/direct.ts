@@ -4,19 +4,10 @@ import { type FrameEvents, FrameReader, OPCODE } from "./frame-reader.ts";
 import { HEAD_BYTES_MAX, newKey, readAnswer, upgradeRequest } from "./handshake.ts";
 import { type DialOptions, NO_CODE, NO_FRAME, type Wire, type WireEvents } from "./wire.ts";
 
-/** Longest message that is taken, bytes; an exchange's longest has a hundredth of it. */
-export const MESSAGE_BYTES_MAX: number = 64 * 1024 * 1024;
 /** Most bytes that wait because the other side does not take them: many times all subscriptions of a connection. */
 const UNSENT_BYTES_MAX = 4 * 1024 * 1024;
 /** How long the other side may take to close after a close frame, ms. */
 const CLOSE_TIMEOUT = 2000;
-/**
- * Bytes that are worked off in one turn of a socket, about 150 µs; then all others of this thread have theirs. Left alone, Bun goes on
- * reading one socket: eleven times 512 KiB if others have something too, for ever if they do not yet. Half as many would cost
- * throughput.
- */
-export const TURN_BYTES: number = 32 * 1024;
-
 const PORTS = { "ws:": 80, "wss:": 443 } as const;
 const NOTHING: Buffer = Buffer.alloc(0);
 const FINAL = 0x80;
@@ -37,6 +28,7 @@ export class DirectWire implements Wire {
   readonly #events: WireEvents;
   readonly #key = newKey();
   readonly #reader: FrameReader;
+  readonly #turnBytes: number;
   #socket: Socket | null = null;
   /** `head` = the answer to the handshake is awaited. */
   #state: "connecting" | "head" | "open" | "closing" | "ended" = "connecting";
@@ -54,11 +46,13 @@ export class DirectWire implements Wire {
   #timer: ReturnType<typeof setTimeout>;
 
   /** @param ca certificates (PEM) of all authorities that are believed; null = the usual ones */
-  constructor(url: string, ca: string | null, { handshakeTimeout, events }: DialOptions) {
+  constructor(url: string, ca: string | null, { bounds, events }: DialOptions) {
+    const { handshakeTimeout, turnBytes, messageBytesMax } = bounds;
     this.#url = new URL(url);
     this.#ca = ca;
     this.#events = events;
-    this.#reader = new FrameReader(MESSAGE_BYTES_MAX, this.#reading());
+    this.#turnBytes = turnBytes;
+    this.#reader = new FrameReader(messageBytesMax, this.#reading());
     this.#timer = setTimeout(
       () => this.#fail(`the handshake timed out after ${handshakeTimeout / 1000} s`),
       handshakeTimeout,
@@ -153,7 +147,7 @@ export class DirectWire implements Wire {
 
   /** Works off what came on an open WebSocket. */
   #take(bytes: Buffer): void {
-    if (bytes.length <= TURN_BYTES) {
+    if (bytes.length <= this.#turnBytes) {
       this.#readFrames(bytes);
       return;
     }
@@ -163,7 +157,10 @@ export class DirectWire implements Wire {
     this.#turn();
   }
 
-  /** Works off a piece of what waits, and goes on when all others had their turn. */
+  /**
+   * Works off a piece of what waits, and goes on when all others had their turn. Left alone, Bun goes on reading one socket: eleven
+   * times 512 KiB if others have something too, for ever if they do not yet.
+   */
   #turn(): void {
     if (this.#waiting === null) {
       this.#inTurns = false;
@@ -175,8 +172,9 @@ export class DirectWire implements Wire {
   }
 
   #readPiece(waiting: Buffer): void {
-    this.#waiting = waiting.length > TURN_BYTES ? waiting.subarray(TURN_BYTES) : null;
-    this.#readFrames(waiting.subarray(0, TURN_BYTES));
+    const bytes = this.#turnBytes;
+    this.#waiting = waiting.length > bytes ? waiting.subarray(bytes) : null;
+    this.#readFrames(waiting.subarray(0, bytes));
   }
 
   #readFrames(bytes: Buffer): void {

@@ -20,19 +20,19 @@ export class ProxiedWire implements Wire {
   #over = false;
 
   /** @param ca certificates (PEM) of all authorities that are believed; null = the usual ones */
-  constructor(url: string, proxy: HttpProxy, ca: string | null, { handshakeTimeout, events }: DialOptions) {
+  constructor(url: string, proxy: HttpProxy, ca: string | null, { bounds, events }: DialOptions) {
     const options: BunWebSocketOptions = {
       // Inflating costs more than the rest of receiving a frame.
       perMessageDeflate: false,
-      handshakeTimeout,
+      handshakeTimeout: bounds.handshakeTimeout,
       proxy,
       ...(ca === null ? {} : { tls: { ca } }),
     };
     this.#socket = new WebSocket(url, options);
-    this.#listen(events);
+    this.#listen(events, bounds.messageBytesMax);
   }
 
-  #listen(events: WireEvents): void {
+  #listen(events: WireEvents, messageBytesMax: number): void {
     const socket = this.#socket;
     const heard = () => {
       if (!this.#over) events.heard(true);
@@ -41,7 +41,13 @@ export class ProxiedWire implements Wire {
       if (!this.#over) events.opened();
     });
     socket.on("message", (data: Buffer) => {
-      if (!this.#over) events.message(data, 0, data.length);
+      if (this.#over) return;
+      if (data.length <= messageBytesMax) {
+        events.message(data, 0, data.length);
+        return;
+      }
+      this.#end(() => events.failed(`a message of more than ${messageBytesMax} bytes`));
+      socket.terminate();
     });
     socket.on("ping", heard);
     socket.on("pong", heard);

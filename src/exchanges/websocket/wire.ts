@@ -37,10 +37,19 @@ export interface Wire {
   terminate(): void;
 }
 
-/** How a WebSocket is opened. */
-export interface DialOptions {
+/** Bounds of a WebSocket. */
+export interface WireBounds {
   /** How long it may take until it is open, ms. */
   readonly handshakeTimeout: number;
+  /** Bytes that are worked off before all others of the thread have their turn. */
+  readonly turnBytes: number;
+  /** Longest message that is taken, bytes; a longer one is the end. */
+  readonly messageBytesMax: number;
+}
+
+/** How a WebSocket is opened. */
+export interface DialOptions {
+  readonly bounds: WireBounds;
   readonly events: WireEvents;
 }
 

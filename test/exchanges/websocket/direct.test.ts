@@ -1,7 +1,7 @@
 /** Our WebSocket client against servers that are told byte by byte what they say, and against Bun's own. */
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
-import { TURN_BYTES } from "../../../src/exchanges/websocket/direct.ts";
+import { TEST_BOUNDS } from "../../helpers/connection.ts";
 import { CA, CERTIFICATE, OTHER_CERTIFICATE } from "../../helpers/proxies.ts";
 import { within } from "../../helpers/wait.ts";
 import { seeded } from "../../lib/seed.ts";
@@ -421,7 +421,7 @@ describe("the end, by us", () => {
   });
 
   test.each(ways)("%s as it opens: what is behind the answer is not told", async (way) => {
-    for (const size of [10, 3 * TURN_BYTES]) {
+    for (const size of [10, 3 * TEST_BOUNDS.turnBytes]) {
       await using server = await new RawServer((client) => client.accept(numbered(3, size))).listen();
       const listener: Listener = new Listener(server.url, { does: { opened: () => end(listener, way) } });
       await listener.opened();
@@ -688,8 +688,8 @@ describe("turns", () => {
     // Left alone, half a megabyte and more would come in between; a turn, and what the kernel takes its time for, is less.
     const inOrder = waits.toSorted((one, two) => one - two);
     expect(waits.length).toBeGreaterThan(20);
-    expect(inOrder[waits.length >> 1]).toBeLessThanOrEqual(3 * TURN_BYTES);
-    expect(inOrder.at(-1)).toBeLessThanOrEqual(16 * TURN_BYTES);
+    expect(inOrder[waits.length >> 1]).toBeLessThanOrEqual(3 * TEST_BOUNDS.turnBytes);
+    expect(inOrder.at(-1)).toBeLessThanOrEqual(16 * TEST_BOUNDS.turnBytes);
     flood.wire.terminate();
     other.wire.terminate();
   });

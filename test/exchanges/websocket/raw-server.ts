@@ -3,6 +3,8 @@ import { createHash } from "node:crypto";
 import { createServer, type Server, type Socket } from "node:net";
 import { createServer as createTlsServer } from "node:tls";
 import { DirectWire } from "../../../src/exchanges/websocket/direct.ts";
+import type { WireBounds } from "../../../src/exchanges/websocket/wire.ts";
+import { TEST_BOUNDS } from "../../helpers/connection.ts";
 import { within } from "../../helpers/wait.ts";
 import { until } from "../../lib/until.ts";
 import { type ClientFrame, readClientFrame } from "./frames.ts";
@@ -140,7 +142,12 @@ export class Listener {
 
   constructor(
     url: string,
-    { ca = null, timeout = 60_000, does = {} }: { ca?: string | null; timeout?: number; does?: Does } = {},
+    {
+      ca = null,
+      timeout = 60_000,
+      bounds = {},
+      does = {},
+    }: { ca?: string | null; timeout?: number; bounds?: Partial<WireBounds>; does?: Does } = {},
   ) {
     const tell = (line: string) => {
       if (!this.#isReturned) this.told.push("told before the call has returned");
@@ -151,7 +158,7 @@ export class Listener {
       this.#ended.resolve(line);
     };
     this.wire = new DirectWire(url, ca, {
-      handshakeTimeout: timeout,
+      bounds: { ...TEST_BOUNDS, handshakeTimeout: timeout, ...bounds },
       events: {
         opened: () => {
           tell("opened");

@@ -6,6 +6,7 @@
  */
 import { DirectWire } from "../../../src/exchanges/websocket/direct.ts";
 import type { WireEvents } from "../../../src/exchanges/websocket/wire.ts";
+import { TEST_BOUNDS } from "../../helpers/connection.ts";
 
 const [url = "", how = ""] = process.argv.slice(2);
 
@@ -18,7 +19,7 @@ function on(event: keyof WireEvents): void {
 }
 
 const wire = new DirectWire(url, null, {
-  handshakeTimeout: 60_000,
+  bounds: { ...TEST_BOUNDS, handshakeTimeout: 60_000 },
   events: {
     opened: () => {
       on("opened");
