@@ -7,7 +7,8 @@ import { type DialOptions, NO_CODE, NO_FRAME, type Wire, type WireEvents } from 
 /** Most bytes that wait because the other side does not take them: many times all subscriptions of a connection. */
 const UNSENT_BYTES_MAX = 4 * 1024 * 1024;
 /** How long the other side may take to close after a close frame, ms. */
-const CLOSE_TIMEOUT = 2000;
+export const CLOSE_TIMEOUT: number = 2000;
+
 const PORTS = { "ws:": 80, "wss:": 443 } as const;
 const NOTHING: Buffer = Buffer.alloc(0);
 const FINAL = 0x80;

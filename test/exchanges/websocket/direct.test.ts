@@ -1,6 +1,7 @@
 /** Our WebSocket client against servers that are told byte by byte what they say, and against Bun's own. */
-import { describe, expect, test } from "bun:test";
+import { describe, expect, spyOn, test } from "bun:test";
 import { join } from "node:path";
+import { CLOSE_TIMEOUT } from "../../../src/exchanges/websocket/direct.ts";
 import { TEST_BOUNDS } from "../../helpers/connection.ts";
 import { CA, CERTIFICATE, OTHER_CERTIFICATE } from "../../helpers/proxies.ts";
 import { within } from "../../helpers/wait.ts";
@@ -41,6 +42,14 @@ async function over(client: Client, listener: Listener, told: readonly string[])
   await until(() => client.isClosed, "the close of the socket");
   for (let turn = 0; turn < 10; turn++) await new Promise((resolve) => setImmediate(resolve));
   expect(listener.essence).toEqual(told as string[]);
+}
+
+/** While this is in use nobody is left for being slow to close: what ends a socket is its proper end. */
+function patience(): Disposable {
+  const real = globalThis.setTimeout;
+  const later = (run: () => void, ms: number) => real(run, ms === CLOSE_TIMEOUT ? 1e9 : ms);
+  const spy = spyOn(globalThis, "setTimeout").mockImplementation(later as typeof setTimeout);
+  return { [Symbol.dispose]: () => spy.mockRestore() };
 }
 
 describe("the opening", () => {
@@ -209,6 +218,7 @@ describe("the end, by the server", () => {
     ["a reason that is not UTF-8", frame(CLOSE, Buffer.of(3, 232, 0xff)), "closed 1000 \ufffd"],
   ];
   test.each(ends)("%s", async (_, bytes, told) => {
+    using _patience = patience();
     await using server = await new RawServer((client) => client.accept(bytes, frame(TEXT, "late"))).listen();
     const listener = new Listener(server.url);
     expect(await listener.ended()).toBe(told);
@@ -338,6 +348,7 @@ describe("what came before the end is handed out, though it has to wait for its 
 
 describe("the end, by us", () => {
   test("close: a frame with the code, the server's answer, the end of TCP; nothing is told", async () => {
+    using _patience = patience();
     await using server = await new RawServer(accept).listen();
     const listener = new Listener(server.url);
     await listener.opened();
@@ -602,6 +613,7 @@ describe("what we send", () => {
   });
 
   test("a close frame of the server while something of ours waits: all of it is sent, then TCP is closed", async () => {
+    using _patience = patience();
     await using server = await new RawServer((client) => {
       client.accept();
       client.socket.pause();

@@ -274,6 +274,16 @@ const WRONG: readonly (readonly [string, Buffer, RegExp])[] = [
   ],
 ];
 
+test("a message of one frame is bounded too, though it has come whole", () => {
+  const heard = new Heard(100);
+  const longest = Buffer.alloc(100, 0x65);
+  heard.reader.read(
+    Buffer.concat([frame(TEXT, longest), frame(TEXT, Buffer.alloc(101)), frame(TEXT, "after")]),
+  );
+  expect(heard.all).toEqual([told("message", longest)]);
+  expect(heard.broken).toEqual(["the server broke the WebSocket protocol: a message of more than 100 bytes"]);
+});
+
 describe("what breaks the protocol is told once, and nothing is handed out after it", () => {
   test.each(WRONG)("%s", (_, wrong, words) => {
     const before = [frame(TEXT, "before"), frame(BINARY, Buffer.alloc(70_000, 0x64))];
