@@ -346,6 +346,8 @@ test.concurrent("frames that are no JSON, no UTF-8 or of no stream: quarantined,
     [{ kind: "malformed", how: "cut", share: 0.05 }, 12],
     [{ kind: "malformed", how: "damaged", instead: false, share: 0.05 }, 12],
     [{ kind: "invalid-utf8", share: 0.05 }, 12],
+    // RFC 6455 wants a client to close for it. What is lost by that is more than a frame, so it is a frame like the others here.
+    [{ kind: "invalid-utf8", as: "text", share: 0.05 }, 12],
     [{ kind: "huge", how: "noise", count: 1 }, null],
   ];
   const strange = new Map<SimulatedName, number>(NAMES.map((name) => [name, 0]));
@@ -366,22 +368,6 @@ test.concurrent("frames that are no JSON, no UTF-8 or of no stream: quarantined,
   for (const name of NAMES) expect(metrics.frames[name]?.undecodable, name).toBe(strange.get(name) ?? 0);
   expect(metrics.quarantine).toMatchObject({ kept: total, not_kept: 0 });
   expect(metrics.ws_reconnect_total).toEqual({ binance: 0, bybit: 0, okx: 0 });
-  // As a text frame it ends the connection: so RFC 6455 wants it of a client.
-  const sockets = recorder.process.events("ws_connect").length;
-  await suffer(faulty, () => ({ kind: "invalid-utf8", as: "text", share: 1, count: 1, forMs: 20_000 }));
-  // Not by the lines of gaps: more than twenty a minute are not written.
-  await waitFor(
-    "another connection to each",
-    () => recorder.process.events("ws_connect").length >= sockets + NAMES.length,
-    { state: () => recorder.process.words },
-  );
-  // The numbers come after the lines.
-  await waitFor("three reconnects", async () => {
-    const { ws_reconnect_total: reconnects } = await metricsOf(recorder);
-    return Object.values(reconnects).reduce((sum, n) => sum + n, 0) >= NAMES.length;
-  });
-  const { ws_reconnect_total: reconnects } = await metricsOf(recorder);
-  expect(reconnects).toEqual({ binance: 1, bybit: 1, okx: 1 });
   await Bun.sleep(1000);
   await endRecording(recorder, faulty, async (sql, data) => {
     const gaps = withoutHeldUp(unplanned(await gapRows(sql, data)), faulty);
@@ -394,11 +380,7 @@ test.concurrent("frames that are no JSON, no UTF-8 or of no stream: quarantined,
       const { name } = one;
       const own = gaps.filter(({ exchange }) => exchange === name);
       const reasons = new Set(own.map(({ reason }) => reason));
-      expect(reasons).toEqual(
-        new Set(
-          name === "bybit" ? ["decode_error", "disconnect"] : ["decode_error", "disconnect", "sequence"],
-        ),
-      );
+      expect(reasons).toEqual(new Set(name === "bybit" ? ["decode_error"] : ["decode_error", "sequence"]));
       for (const { reason, certainty, symbol } of own) {
         expect(certainty).toBe(reason === "sequence" ? "lost" : "possible");
         if (reason === "sequence") expect(symbol).not.toBeNull();
@@ -408,7 +390,7 @@ test.concurrent("frames that are no JSON, no UTF-8 or of no stream: quarantined,
         account: one.exchange.account,
         wanted: asOftenAsSent,
       });
-      // Nothing that was not sent; what is missing was on its way when a connection broke.
+      // Nothing that was not sent.
       expect(mismatches.filter(({ expected, rows }) => rows > expected)).toEqual([]);
       const lost = await expectLostTold(sql, data, one, gaps);
       expect(lost.length).toBeGreaterThan(5);
@@ -427,7 +409,7 @@ test.concurrent("frames that are no JSON, no UTF-8 or of no stream: quarantined,
       `SELECT exchange, count(*) AS sockets FROM ${streamFrom(data, "connections")}
          WHERE close_code IS NULL OR close_code <> 1000 GROUP BY exchange ORDER BY exchange`,
     );
-    expect(ended).toEqual(NAMES.map((exchange) => ({ exchange, sockets: 1 })));
+    expect(ended).toEqual([]);
   });
 }, 180_000);
 
