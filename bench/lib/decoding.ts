@@ -19,7 +19,7 @@ const PUBLISH_BATCH = 64;
 /** Events of a ring, as `ring.capacity.bbo` has it. */
 const CAPACITY = 262_144;
 /** Bytes of a read, as `connection.turn_bytes` has it. */
-const READ_BYTES = 32 * 1024;
+const READ_BYTES = 64 * 1024;
 /** Time between two frames, µs. */
 const FRAME_TIME = 5;
 

@@ -219,7 +219,7 @@ const sections = z.strictObject({
       meaning: "A connection on which nothing at all came for this long after a ping was due is given up.",
     }),
     /** bytes */
-    turn_bytes: setting(size("4KiB", "1MiB"), "32KiB", {
+    turn_bytes: setting(size("4KiB", "1MiB"), "64KiB", {
       meaning:
         "Bytes of one connection that are worked off before all others of its ingest worker have their turn. By way of a proxy there are no turns.",
     }),

@@ -24,7 +24,7 @@ describe("defaults", () => {
       refused_retry: 60_000,
       ping_interval: 20_000,
       pong_timeout: 10_000,
-      turn_bytes: 32 * 1024,
+      turn_bytes: 64 * 1024,
       max_message_bytes: 64 * 1024 ** 2,
       silence: 8_000,
       silence_max: 900_000,

@@ -17,7 +17,7 @@ export const TEST_BOUNDS: LaneBounds = {
   refusedRetry: 60_000,
   pingInterval: 20_000,
   pongTimeout: 10_000,
-  turnBytes: 32 * 1024,
+  turnBytes: 64 * 1024,
   messageBytesMax: 64 * 1024 * 1024,
   watch: CONNECTION_WATCH,
   symbols: SYMBOL_WATCH,
