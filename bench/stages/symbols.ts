@@ -7,7 +7,7 @@ const FEW = 20;
 const MANY = 2000;
 const RATE = 200_000;
 /** Seconds of the same before: the first ones of a process are those of the engine's compilers, whatever comes. */
-const WARM_UP_SECONDS = 4;
+const WARM_UP_SECONDS = 3;
 
 /** What many symbols cost more than few. */
 export const symbolsStage: Stage = {
