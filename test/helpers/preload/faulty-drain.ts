@@ -1,12 +1,13 @@
 /**
  * Loaded before the program: its drain thread does what the first word in the file TEST_DRAIN says. `hold`: it gets no
  * time until the file says something else, as on a machine that is busy. `throw <n>`: an error that nobody catches,
- * once for each n.
+ * once for each n. `throw <n> then hold`: that, and from then on it gets no time.
  */
 import { existsSync, readFileSync } from "node:fs";
 
 const file = process.env.TEST_DRAIN ?? "";
 const LOOK_EVERY = 5;
+const THEN_HOLD = " then hold";
 
 if (Bun.isMainThread) {
   const Plain = Worker;
@@ -20,8 +21,8 @@ if (Bun.isMainThread) {
   const read = () => (existsSync(file) ? readFileSync(file, "utf8").trim() : "");
   let thrown = "";
   setInterval(() => {
-    while (read() === "hold") Bun.sleepSync(LOOK_EVERY);
-    const word = read();
+    while (read() === "hold" || read() === thrown + THEN_HOLD) Bun.sleepSync(LOOK_EVERY);
+    const word = read().replace(THEN_HOLD, "");
     if (!word.startsWith("throw") || word === thrown) return;
     thrown = word;
     throw new Error(`nobody catches this (${word})`);
