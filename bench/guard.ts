@@ -15,8 +15,8 @@ const WARNED = 1.15;
 const FAILED = 4 / 3;
 /** Times that ratios are taken while one looks like a failure; the best of each counts. */
 const TRIES = 3;
-/** No further try after this, ms: the guard has less than 15 s. */
-const TIME = 7000;
+/** No further try after this, ms: the guard has less than 40 s. */
+const TIME = 25_000;
 
 const storedSchema = z.strictObject({
   about: z.string(),

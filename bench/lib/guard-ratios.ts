@@ -15,6 +15,8 @@ const SYMBOLS = 50;
 const FRAMES = 2048;
 const ROWS = 50_000;
 const EFFORT = { repeats: 5, slice: 20 } as const;
+/** CPU time of each way before it is measured, ms: by then the compilers have been there, most of the time. */
+const WARM_UP = 400;
 
 const SHAPES: readonly { readonly exchange: Exchange; readonly stream: Stream }[] = [
   { exchange: binance, stream: "bbo" },
@@ -25,7 +27,7 @@ const SHAPES: readonly { readonly exchange: Exchange; readonly stream: Stream }[
   { exchange: okx, stream: "trade" },
 ];
 
-/** All of them by name; takes about 8 s. */
+/** All of them by name; takes about 12 s. */
 export async function guardRatios(scratch: string): Promise<Map<string, number>> {
   const ratios = new Map<string, number>();
   for (const { exchange, stream } of SHAPES) {
@@ -35,7 +37,7 @@ export async function guardRatios(scratch: string): Promise<Map<string, number>>
         jsonVariant("json", set, "texts"),
         decodingVariant("decode", exchange, [stream], set, { scanners: true, gated: false }),
       ],
-      EFFORT,
+      { ...EFFORT, warmUp: WARM_UP },
     );
     const ratio = named(measured, "decode").cpu.min / named(measured, "json").cpu.min;
     ratios.set(`decode ${exchange.name} ${stream} / JSON.parse`, ratio);
