@@ -24,7 +24,7 @@ type Socket = Bun.Socket<undefined>;
  * Our own client of the WebSocket protocol (RFC 6455) over Bun's sockets, without extensions.
  *
  * Not for the protocol's sake: Bun's client makes an object of each message and reads one socket for as long as it has something,
- * which costs a third more per event and makes all others wait.
+ * which costs three times as much a frame and makes all others wait.
  */
 export class DirectWire implements Wire {
   readonly #url: URL;
